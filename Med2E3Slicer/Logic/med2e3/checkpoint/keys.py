@@ -1,0 +1,93 @@
+"""Names of weights: from the published layout to ours.
+
+Only data: for each part of a published checkpoint, an ordered list of (pattern, replacement); the
+first full match renames a key, ``None`` marks a weight that inference does not use.  A key that
+matches nothing is unknown, and the conversion refuses it by name.
+"""
+
+from __future__ import annotations
+
+import re
+
+Rules = tuple[tuple[str, str | None], ...]
+
+_LANGUAGE_MODEL: Rules = ((r"(model\..+|lm_head\.\w+)", r"language_model.\1"),)
+
+_SIGLIP: Rules = (
+    (r"(?:vision_model\.)?head\..+", None),  # attention pooling head
+    (r"(?:vision_model\.)?((?:embeddings|encoder|post_layernorm)\..+)", r"vision_2d.\1"),
+)
+
+_CLIP: Rules = (
+    (
+        r"(?:vision_model\.)?((?:embeddings|encoder|pre_layrnorm|post_layernorm)\..+)",
+        r"vision_2d.\1",
+    ),
+)
+
+_DINOV2: Rules = (
+    (r"(encoder\.layer\.\d+\.attention)\.attention\.query\.(\w+)", r"vision_2d.\1.q_proj.\2"),
+    (r"(encoder\.layer\.\d+\.attention)\.attention\.key\.(\w+)", r"vision_2d.\1.k_proj.\2"),
+    (r"(encoder\.layer\.\d+\.attention)\.attention\.value\.(\w+)", r"vision_2d.\1.v_proj.\2"),
+    (r"(encoder\.layer\.\d+\.attention)\.output\.dense\.(\w+)", r"vision_2d.\1.o_proj.\2"),
+    (r"((?:embeddings|encoder|layernorm)\..+)", r"vision_2d.\1"),
+)
+
+_VISION_3D: Rules = (
+    # MONAI >= 1.4 adds cross-attention to every block that nothing calls
+    (r"vision_encoder\.blocks\.\d+\.(?:norm_cross_attn|cross_attn)\..+", None),
+    (r"vision_encoder\.norm\.\w+", None),  # Med-2E3 reads the last block's own output
+    (r"logit_scale|mm_vision_proj\.\w+|mm_language_proj\.\w+", None),  # contrastive training
+    (r"vision_encoder\.cls_token", "vision_3d.cls_token"),
+    (
+        r"vision_encoder\.patch_embedding\.position_embeddings",
+        "vision_3d.patch_embedding.position_embeddings",
+    ),
+    (
+        r"vision_encoder\.patch_embedding\.patch_embeddings\.1\.(\w+)",
+        r"vision_3d.patch_embedding.projection.\1",
+    ),
+    (
+        r"vision_encoder\.(blocks\.\d+\.(?:norm1|norm2|attn|mlp)\..+)",
+        r"vision_3d.\1",
+    ),
+    (r"language_encoder\.((?:embeddings|encoder|pooler)\..+)", r"question_encoder.\1"),
+)
+
+_CONNECTOR_2D: Rules = (
+    (r"_connector\.0\.(\w+)", r"connector_2d.linear_1.\1"),
+    (r"_connector\.2\.(\w+)", r"connector_2d.linear_2.\1"),
+)
+
+_CONNECTOR_3D: Rules = (
+    (r"_connector\.0\.(\w+)", r"connector_3d.linear_1.\1"),
+    (r"_connector\.2\.(\w+)", r"connector_3d.linear_2.\1"),
+    (r"text_mlp\.(\w+)", r"tgis.question_projection.\1"),
+    (r"scoring_module\.(\w+)", r"tgis.slice_score.\1"),
+)
+
+#: folder of the published layout → rules; the 2D encoder's depend on its kind
+RULES: dict[str, Rules] = {
+    "llm": _LANGUAGE_MODEL,
+    "vision2d_connector": _CONNECTOR_2D,
+    "vision3d_model": _VISION_3D,
+    "vision3d_connector": _CONNECTOR_3D,
+}
+VISION_2D_RULES: dict[str, Rules] = {"siglip": _SIGLIP, "clip": _CLIP, "dinov2": _DINOV2}
+
+#: put in front of names by torch.compile
+_COMPILED = "_orig_mod."
+
+
+def rename(key: str, rules: Rules) -> tuple[bool, str | None]:
+    """Our name for a published one.
+
+    Returns:
+        ``(known, name)``; ``name`` is None for a weight that is known and not used.
+    """
+    plain = key.replace(_COMPILED, "")
+    for pattern, replacement in rules:
+        match = re.fullmatch(pattern, plain)
+        if match:
+            return True, None if replacement is None else match.expand(replacement)
+    return False, None

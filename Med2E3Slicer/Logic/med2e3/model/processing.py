@@ -1,0 +1,168 @@
+"""From a conversation and a volume to the model's tensors, and from token ids to text.
+
+Knows how the published tokenizers were used in training: each piece of text between images is
+tokenised by itself, with SentencePiece's leading blank put before every piece.  Volumes must be
+model inputs already (``med2e3.volume.prepare``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers.pre_tokenizers import Metaspace
+from transformers import BatchFeature
+from transformers.processing_utils import ProcessorMixin
+
+from med2e3.asking.question import IMAGE_MARK, Question
+from med2e3.model.prompt import conversation
+
+_BLANK = "▁"  # SentencePiece's mark for a space
+
+
+class Med2E3Processor(ProcessorMixin):
+    """Tokenizers, wording and the visual tokens' places.
+
+    Args:
+        tokenizer: the language model's.
+        question_tokenizer: what TG-IS's text encoder reads: BERT's for ``m3d_clip``, the
+            language model's own for the other variants.
+        image_token_id: the placeholder id of one visual token (``config.image_token_id``).
+        num_image_tokens: visual tokens of a volume (``config.num_image_tokens``).
+        prompt: see :mod:`med2e3.model.prompt`.
+        max_question_length: tokens of the question that TG-IS reads.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any = None,
+        question_tokenizer: Any = None,
+        chat_template: str | None = None,
+        image_token_id: int = 0,
+        num_image_tokens: int = 0,
+        prompt: str = "phi",
+        max_question_length: int = 512,
+        **kwargs: Any,
+    ) -> None:
+        self.image_token_id = image_token_id
+        self.num_image_tokens = num_image_tokens
+        self.prompt = prompt
+        self.max_question_length = max_question_length
+        super().__init__(tokenizer, question_tokenizer, chat_template=chat_template, **kwargs)
+
+    @property
+    def _blank_before_each_piece(self) -> bool:
+        """Whether the tokenizer is SentencePiece's "non-legacy" kind.
+
+        Its Python original put a blank before every piece, also before one that starts with a
+        space; the tokenizers library skips it there, so the blank is added by hand.
+        """
+        return isinstance(self.tokenizer.backend_tokenizer.pre_tokenizer, Metaspace)
+
+    def conversation(self, question: Question) -> str:
+        """The prompt's text for a question with its earlier turns, image mark included."""
+        return conversation(
+            self.prompt, question.user_turns, [turn.answer for turn in question.history]
+        )
+
+    def encode_prompt(self, text: str) -> list[int]:
+        """Token ids of a prompt; an image mark becomes ``num_image_tokens`` placeholders."""
+        ids: list[int] = []
+        for piece in re.split(f"({re.escape(IMAGE_MARK)})", text):
+            if piece == IMAGE_MARK:
+                ids += [self.image_token_id] * self.num_image_tokens
+            elif piece:
+                if not ids and self._adds_bos:
+                    ids.append(self.tokenizer.bos_token_id)
+                ids += self._encode_piece(piece)
+        return ids
+
+    @property
+    def _adds_bos(self) -> bool:
+        ids = self.tokenizer("test").input_ids
+        return bool(ids) and ids[0] == self.tokenizer.bos_token_id
+
+    def _encode_piece(self, piece: str) -> list[int]:
+        if not self._blank_before_each_piece:
+            ids: list[int] = self.tokenizer(piece, add_special_tokens=False).input_ids
+            return ids
+        ids = self.tokenizer(
+            _BLANK + piece.replace(_BLANK, " "), add_special_tokens=False
+        ).input_ids
+        blank = self.tokenizer.convert_tokens_to_ids(_BLANK)
+        if len(ids) > 1 and ids[0] == blank and ids[1] in self.tokenizer.all_special_ids:
+            return ids[1:]
+        return ids
+
+    def encode_question(self, text: str) -> list[int]:
+        """Token ids of the question for TG-IS, cut at ``max_question_length``."""
+        ids: list[int] = self.question_tokenizer(
+            text, max_length=self.max_question_length, truncation=True
+        ).input_ids
+        return ids
+
+    def decode_answer(self, ids: Sequence[int]) -> str:
+        """The text of generated ids, without unknown, begin, end and padding tokens."""
+        tokenizer = self.tokenizer
+        dropped = {
+            tokenizer.unk_token_id,
+            tokenizer.bos_token_id,
+            tokenizer.eos_token_id,
+            tokenizer.pad_token_id,
+        }
+        kept = [i for i in ids if i not in dropped and i < len(tokenizer)]
+        text: str = tokenizer.decode(kept, skip_special_tokens=False)
+        return text
+
+    def __call__(  # type: ignore[override]
+        self,
+        questions: Question | Sequence[Question],
+        volumes: np.ndarray | Sequence[np.ndarray] | None = None,
+        **kwargs: Any,
+    ) -> BatchFeature:
+        """A batch for ``Med2E3ForConditionalGeneration``, padded on the left.
+
+        Args:
+            questions: one or several questions.
+            volumes: one model input for each question, (N, H, W) in 0..1.
+            **kwargs: ``return_tensors`` is accepted and is always ``"pt"``.
+
+        Returns:
+            ``input_ids``, ``attention_mask``, ``question_ids``, ``question_mask`` and, with
+            volumes, ``pixel_values`` (B, 1, N, H, W).
+        """
+        batch = [questions] if isinstance(questions, Question) else list(questions)
+        input_ids, attention_mask = _pad(
+            [self.encode_prompt(self.conversation(q)) for q in batch],
+            self.tokenizer.pad_token_id or 0,
+            left=True,
+        )
+        question_ids, question_mask = _pad(
+            [self.encode_question(q.scoring_text) for q in batch],
+            self.question_tokenizer.pad_token_id or 0,
+            left=False,
+        )
+        data = {
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "question_ids": question_ids,
+            "question_mask": question_mask,
+        }
+        if volumes is not None:
+            stack = [volumes] if isinstance(volumes, np.ndarray) else list(volumes)
+            data["pixel_values"] = torch.from_numpy(np.stack(stack)).unsqueeze(1)
+        return BatchFeature(data)
+
+
+def _pad(rows: list[list[int]], value: int, *, left: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    length = max(len(row) for row in rows)
+    ids = torch.full((len(rows), length), value, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for i, row in enumerate(rows):
+        where = slice(length - len(row), None) if left else slice(0, len(row))
+        ids[i, where] = torch.tensor(row, dtype=torch.long)
+        mask[i, where] = 1
+    return ids, mask
