@@ -63,6 +63,7 @@ class Done:
         choice_probabilities: for multiple choice, the probability of each letter, summing to 1.
         timings_s: seconds of each stage, and ``first_token`` from the question's arrival.
         cache_hits: which of ``volume`` and ``prefix`` were reused.
+        seed: the seed that sampling used; None for greedy.
     """
 
     answer: str
@@ -73,6 +74,7 @@ class Done:
     choice_probabilities: dict[str, float] = field(default_factory=dict)
     timings_s: dict[str, float] = field(default_factory=dict)
     cache_hits: tuple[str, ...] = ()
+    seed: int | None = None
 
 
 Event = Stage | Progress | Scores | Token | Done

@@ -8,7 +8,7 @@ model are transformers' own; only the 3D transformer, the connectors and TG-IS a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ from transformers.modeling_outputs import ModelOutput
 
 from med2e3.model.configuration import Med2E3Config
 from med2e3.model.connector import MLPConnector, pool_patches
-from med2e3.model.slices import encode_in_batches, encode_slices
+from med2e3.model.slices import encode_slices
 from med2e3.model.tgis import TextGuidedInterSlice
 from med2e3.model.vision3d import M3DVisionModel
 
@@ -139,18 +139,29 @@ class Med2E3ForConditionalGeneration(PreTrainedModel, GenerationMixin):
     # ---- question-independent ------------------------------------------------------------
 
     def encode_volume(
-        self,
-        pixel_values: Tensor,
-        *,
-        slices_per_batch: int | None = None,
-        progress: Callable[[int, int], None] | None = None,
+        self, pixel_values: Tensor, *, slices_per_batch: int | None = None
     ) -> VolumeFeatures:
         """Encode volumes with both encoders and their connectors.
 
         Args:
             pixel_values: (B, 1, N, H, W), values in 0..1, of ``config.input_size``.
             slices_per_batch: slices that the 2D encoder takes at once.
-            progress: called with (slices done, slices in all).
+        """
+        steps = self.encode_volume_in_steps(pixel_values, slices_per_batch=slices_per_batch)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as finished:
+                features: VolumeFeatures = finished.value
+                return features
+
+    def encode_volume_in_steps(
+        self, pixel_values: Tensor, *, slices_per_batch: int | None = None
+    ) -> Generator[int, None, VolumeFeatures]:
+        """As :meth:`encode_volume`, pausing after each step so that it can be shown or stopped.
+
+        Yields:
+            How many slices the 2D encoder has done (0 after the 3D encoder).
         """
         config: Med2E3Config = self.config
         features_3d = features_2d = None
@@ -158,18 +169,19 @@ class Med2E3ForConditionalGeneration(PreTrainedModel, GenerationMixin):
             patches = self.vision_3d(pixel_values, select_layer=config.vision_3d_select_layer)
             pooled = pool_patches(patches, config.vision_3d.grid, config.pool_size)
             features_3d = self.connector_3d(pooled)
+            yield 0
         if config.uses_2d:
-            batch, _, num_slices, height, width = pixel_values.shape
-            flat = encode_in_batches(
-                self._encode_slice_batch,
-                pixel_values.reshape(batch * num_slices, height, width),
-                slices_per_batch or config.slices_per_batch,
-                progress,
-            )
-            features_2d = flat.unflatten(0, (batch, num_slices))
+            slices = pixel_values.flatten(0, 2)
+            step = slices_per_batch or config.slices_per_batch
+            done = []
+            for start in range(0, slices.shape[0], step):
+                done.append(self._encode_slices(slices[start : start + step]))
+                yield min(start + step, slices.shape[0])
+            batch, num_slices = pixel_values.shape[0], pixel_values.shape[2]
+            features_2d = torch.cat(done).unflatten(0, (batch, num_slices))
         return VolumeFeatures(features_3d, features_2d)
 
-    def _encode_slice_batch(self, slices: Tensor) -> Tensor:
+    def _encode_slices(self, slices: Tensor) -> Tensor:
         config: Med2E3Config = self.config
         features = encode_slices(
             self.vision_2d,

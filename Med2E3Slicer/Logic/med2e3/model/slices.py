@@ -7,9 +7,6 @@ here).  Knows nothing of volumes' meaning.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import torch
 import torch.nn.functional as F  # noqa: N812 (torch's own convention)
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -49,31 +46,6 @@ def encode_slices(
     for block in blocks[: range(len(blocks) + 1)[select_layer]]:
         hidden = block(hidden, None)
     return hidden[:, 1:] if select_feature == "patch" else hidden
-
-
-def encode_in_batches(
-    encode: Callable[[Tensor], Tensor],
-    slices: Tensor,
-    batch_size: int,
-    progress: Callable[[int, int], None] | None = None,
-) -> Tensor:
-    """Run ``encode`` over slices a few at a time, so that memory stays bounded.
-
-    Args:
-        encode: (s, H, W) → (s, tokens, width).
-        slices: (S, H, W).
-        batch_size: slices at once.
-        progress: called with (slices done, slices in all) after each batch.
-
-    Returns:
-        (S, tokens, width)
-    """
-    features = []
-    for start in range(0, slices.shape[0], batch_size):
-        features.append(encode(slices[start : start + batch_size]))
-        if progress is not None:
-            progress(min(start + batch_size, slices.shape[0]), slices.shape[0])
-    return torch.cat(features)
 
 
 def _blocks(encoder: PreTrainedModel) -> nn.ModuleList:

@@ -1,0 +1,54 @@
+"""What can be known of a model folder without loading the model (light half)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from med2e3.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model folder's own description.
+
+    Args:
+        input_size: model input, (slices, rows, columns).
+        untrained: whether the weights were never trained.
+        title: a name for people.
+        num_bytes: size of its weights on disk.
+        dtype: number format of its weights on disk.
+    """
+
+    input_size: tuple[int, int, int]
+    untrained: bool
+    title: str
+    num_bytes: int
+    dtype: str
+
+
+def read_model_info(folder: Path) -> ModelInfo:
+    """Read a converted model's ``config.json``.
+
+    Raises:
+        CheckpointError: when the folder holds no Med-2E3 model.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        if config["model_type"] != "med2e3":
+            raise CheckpointError(f"This folder holds a {config['model_type']} model, not Med-2E3.")
+        slices, rows, columns = config["vision_3d_config"]["image_size"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            "This folder holds no Med-2E3 model.",
+            hint="Give a folder that 'med2e3 models convert' or 'med2e3 models download' wrote.",
+            detail=repr(error),
+        ) from error
+    return ModelInfo(
+        input_size=(slices, rows, columns),
+        untrained=bool(config.get("untrained", False)),
+        title=str(config.get("title", "Med-2E3")),
+        num_bytes=sum(path.stat().st_size for path in folder.glob("*.safetensors")),
+        dtype=str(config.get("dtype", "float32")),
+    )

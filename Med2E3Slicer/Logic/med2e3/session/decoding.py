@@ -1,0 +1,111 @@
+"""From logits to tokens, one at a time, and from tokens to text as it grows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
+
+from med2e3.asking.options import GenerationOptions
+from med2e3.errors import Med2E3Error
+
+_UNFINISHED = "\ufffd"  # what an incomplete multi-byte character decodes to
+
+
+class TokenChooser:
+    """Greedy by default; with a temperature it samples, repeatably for a seed.
+
+    Sampling runs on the CPU in float32, so that a seed gives the same draw on every device (for
+    the same logits).
+
+    Args:
+        options: temperature, top-p and seed.
+    """
+
+    def __init__(self, options: GenerationOptions) -> None:
+        self.greedy = options.temperature == 0
+        self._generator = torch.Generator()
+        self.seed = options.seed if options.seed is not None else self._generator.seed()
+        self._generator.manual_seed(self.seed)
+        self._warpers = LogitsProcessorList()
+        if not self.greedy:
+            self._warpers.append(TemperatureLogitsWarper(options.temperature))
+            if options.top_p < 1:
+                self._warpers.append(TopPLogitsWarper(options.top_p))
+
+    def choose(self, logits: Tensor) -> tuple[int, float]:
+        """The next token and the probability that the model gave it.
+
+        Args:
+            logits: (vocabulary,).
+
+        Raises:
+            Med2E3Error: when the logits are not finite.
+        """
+        row = logits.float().cpu()
+        if not bool(torch.isfinite(row).all()):
+            raise Med2E3Error(
+                "The model's numbers overflowed, so there is no answer.",
+                hint="Try --dtype bfloat16 or --dtype float32.",
+            )
+        probabilities = torch.softmax(row, dim=-1)
+        if self.greedy:
+            token = int(row.argmax())
+        else:
+            warped = torch.softmax(self._warpers(None, row.unsqueeze(0))[0], dim=-1)
+            token = int(torch.multinomial(warped, 1, generator=self._generator))
+        return token, float(probabilities[token])
+
+
+class GrowingText:
+    """The answer's text while tokens arrive.
+
+    Args:
+        decode: token ids → text.
+        stop: texts that end the answer; they and what follows are not part of it.
+    """
+
+    def __init__(self, decode: Callable[[Sequence[int]], str], stop: tuple[str, ...] = ()) -> None:
+        self._decode = decode
+        self._stop = tuple(text for text in stop if text)
+        self.ids: list[int] = []
+        self.shown = ""
+        self.stopped = False
+
+    def add(self, token: int) -> str:
+        """Take one more token; returns what can be shown now that could not before.
+
+        A character whose bytes are not complete, and the possible beginning of a stop text, wait
+        for the next tokens.
+        """
+        self.ids.append(token)
+        text = self.text
+        if self.stopped:
+            ready = text
+        else:
+            ready = text[: len(text) - self._held_back(text)]
+        piece = ready[len(self.shown) :] if ready.startswith(self.shown) else ""
+        self.shown += piece
+        return piece
+
+    @property
+    def text(self) -> str:
+        """The text of all tokens so far, cut before a stop text."""
+        text = self._decode(self.ids)
+        places = [text.index(stop) for stop in self._stop if stop in text]
+        if places:
+            self.stopped = True
+            return text[: min(places)]
+        return text
+
+    def _held_back(self, text: str) -> int:
+        unfinished = len(text) - len(text.rstrip(_UNFINISHED))
+        begun = [
+            size
+            for stop in self._stop
+            for size in range(1, len(stop))
+            if text.endswith(stop[:size])
+        ]
+        return max([unfinished, *begun])

@@ -1,0 +1,98 @@
+"""Where and in which number format a model runs.
+
+Knows the machine's devices and their free memory; knows nothing of what the model computes.
+The CUDA and MPS branches choose only a name and a dtype; the code that then runs is the CPU's.
+"""
+
+from __future__ import annotations
+
+import psutil
+import torch
+
+from med2e3.errors import InputError, ResourceError
+
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+#: memory beside the weights: features, KV cache and activations of one question
+_WORKING_BYTES = 1 << 30
+
+
+def available_devices() -> list[str]:
+    """Names that ``--device`` takes on this machine, best first."""
+    names = []
+    if torch.cuda.is_available():
+        names.append("cuda")
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    return [*names, "cpu"]
+
+
+def free_memory(device: str) -> int:
+    """Bytes free on a device."""
+    if device == "cuda":
+        return int(torch.cuda.mem_get_info()[0])
+    return int(psutil.virtual_memory().available)
+
+
+def choose_device(name: str) -> str:
+    """The device to use.
+
+    Args:
+        name: ``auto``, ``cuda``, ``mps`` or ``cpu``.
+
+    Raises:
+        InputError: for another name.
+        ResourceError: when this machine has no such device.
+    """
+    present = available_devices()
+    if name == "auto":
+        return present[0]
+    if name not in ("cuda", "mps", "cpu"):
+        raise InputError(f"There is no device {name!r}.", hint="Use auto, cuda, mps or cpu.")
+    if name not in present:
+        raise ResourceError(
+            f"This computer has no {name} device that PyTorch can use.",
+            hint=f"Use --device {present[0]}, or run 'med2e3 doctor' to see what was found.",
+        )
+    return name
+
+
+def choose_dtype(name: str, device: str, parameters: int, *, free: int | None = None) -> str:
+    """The number format to use.
+
+    ``auto`` takes float32 on a CPU where it fits into half of the free memory (exact, and fast
+    enough for small models), else bfloat16; on a GPU bfloat16 where the hardware has it, else
+    float16.
+
+    Args:
+        name: ``auto`` or a key of :data:`DTYPES`.
+        device: a device of this machine.
+        parameters: numbers in the model.
+        free: free bytes; measured when None.
+
+    Raises:
+        InputError: for another name.
+        ResourceError: when the model does not fit into the free memory.
+    """
+    if name not in ("auto", *DTYPES):
+        raise InputError(f"There is no dtype {name!r}.", hint=f"Use auto, {', '.join(DTYPES)}.")
+    free = free_memory(device) if free is None else free
+    if name == "auto":
+        if device == "cpu" and parameters * 4 + _WORKING_BYTES < free / 2:
+            name = "float32"
+        elif device == "mps" or (device == "cuda" and not torch.cuda.is_bf16_supported()):
+            name = "float16"
+        else:
+            name = "bfloat16"
+    needed = parameters * DTYPES[name].itemsize + _WORKING_BYTES
+    if needed > free:
+        raise ResourceError(
+            f"The model needs about {needed / 1e9:.1f} GB of memory as {name}, but only "
+            f"{free / 1e9:.1f} GB are free on the {device} device.",
+            hint="Close other programs, choose a smaller --dtype, or another --device.",
+        )
+    return name
