@@ -60,7 +60,8 @@ class Med2E3Processor(ProcessorMixin):
         Its Python original put a blank before every piece, also before one that starts with a
         space; the tokenizers library skips it there, so the blank is added by hand.
         """
-        return isinstance(self.tokenizer.backend_tokenizer.pre_tokenizer, Metaspace)
+        splitter = self.tokenizer.backend_tokenizer.pre_tokenizer
+        return isinstance(splitter, Metaspace) and splitter.prepend_scheme == "first"
 
     def conversation(self, question: Question) -> str:
         """The prompt's text for a question with its earlier turns, image mark included."""
