@@ -31,7 +31,9 @@ def packages_brought_in(*modules: str) -> set[str]:
         [sys.executable, "-c", PROBE, *modules], capture_output=True, text=True, check=False
     )
     assert answer.returncode == 0, answer.stderr
-    return set(json.loads(answer.stdout))
+    packages = set(json.loads(answer.stdout))
+    # SWIG, with which SimpleITK is made, registers its table of types as a module
+    return {name for name in packages if not name.startswith("swig_runtime_data")}
 
 
 def modules_of(part: str) -> list[str]:
