@@ -1,0 +1,97 @@
+"""Is the body as wide as the header's spacing says?
+
+Knows how large a chest is. Measures in HU volumes only; does not change anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from med2e3.volume.orientation import view_of
+from med2e3.volume.volume import Voxels
+
+_TISSUE_HU = -300.0
+_LUNG_HU = (-970.0, -600.0)
+#: a slice counts as chest when lung fills this part of the rectangle around the body
+_LUNG_FRACTION = 0.12
+#: narrower is a small child or a wrong spacing; wider does not fit into a scanner
+CHEST_WIDTH_MM = (180.0, 700.0)
+#: what takes less of a row or column than this is not body
+_THIN = 0.05
+#: slices, rows, columns that are looked at, at most about twice as many
+_MOST = (24, 160, 160)
+
+
+@dataclass(frozen=True)
+class Body:
+    """What was measured.
+
+    Args:
+        width_mm: right to left, median of the slices measured.
+        depth_mm: front to back.
+        has_lungs: whether both were measured across the lungs.
+    """
+
+    width_mm: float
+    depth_mm: float
+    has_lungs: bool
+
+
+def measure_body(voxels: Voxels, ijk_to_lps: npt.NDArray[np.float64]) -> Body | None:
+    """Measure the body in axial slices; ``None`` where it is cut off by the image or not there.
+
+    Args:
+        voxels: (K, J, I) in HU.
+        ijk_to_lps: 4x4.
+    """
+    view = view_of(ijk_to_lps, "axial", "standard")
+    oriented = view.apply(voxels)
+    spacing = np.linalg.norm(ijk_to_lps[:3, :3], axis=0)[list(view.axes)]
+    steps = [max(1, n // most) for n, most in zip(oriented.shape, _MOST, strict=True)]
+    sample = oriented[:: steps[0], :: steps[1], :: steps[2]]
+    pixel = spacing[1:] * steps[1:]
+
+    measured = [m for m in (_measure_slice(s) for s in sample) if m is not None]
+    with_lungs = [m for m in measured if m[2]]
+    if len(with_lungs) < max(2, len(measured) // 8):
+        with_lungs = []
+    chosen = with_lungs or measured
+    if not chosen:
+        return None
+    depth, width = np.median([m[:2] for m in chosen], axis=0) * pixel
+    return Body(float(width), float(depth), bool(with_lungs))
+
+
+def _measure_slice(picture: Voxels) -> tuple[int, int, bool] | None:
+    """Depth and width of the body in pixels, and whether it holds lungs."""
+    tissue = picture > _TISSUE_HU
+    # not the thin lines of blankets and table
+    rows = np.flatnonzero(tissue.sum(axis=1) > _THIN * picture.shape[1])
+    columns = np.flatnonzero(tissue.sum(axis=0) > _THIN * picture.shape[0])
+    if rows.size < 8 or columns.size < 8:
+        return None
+    box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    inside, solid = picture[box], tissue[box]
+    lung = (inside > _LUNG_HU[0]) & (inside < _LUNG_HU[1]) & _enclosed(solid)
+    has_lungs = bool(lung.mean() > _LUNG_FRACTION)
+    cut_off = columns[0] == 0 or columns[-1] == picture.shape[1] - 1
+    if cut_off and not (has_lungs and _on_both_sides(lung)):
+        return None  # no telling how wide it is; with both lungs, hardly wider than the picture
+    return inside.shape[0], inside.shape[1], has_lungs
+
+
+def _on_both_sides(lung: npt.NDArray[np.bool_]) -> bool:
+    """Whether there is lung at the left and the right, and less between."""
+    left, middle, right = (part.sum(axis=0) for part in np.array_split(lung, 3, axis=1))
+    return bool(middle.min() < 0.5 * min(left.max(), right.max()))
+
+
+def _enclosed(solid: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Pixels with something solid to the left, to the right, above and below."""
+    before, after = np.maximum.accumulate, slice(None, None, -1)
+    left, right = before(solid, axis=1), before(solid[:, after], axis=1)[:, after]
+    above, below = before(solid, axis=0), before(solid[after], axis=0)[after]
+    return left & right & above & below
