@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from med2e3 import __version__
 from med2e3.errors import Med2E3Error
@@ -24,6 +24,9 @@ from med2e3.weights.plan import PENDING_NAME, Plan, installed_already, known_ori
 from med2e3.weights.plan import transfers as plan_transfers
 from med2e3.weights.retry import Retry
 from med2e3.weights.store import disk_error
+
+if TYPE_CHECKING:
+    from med2e3.checkpoint import ConversionReport
 
 
 class Reporter:
@@ -184,4 +187,22 @@ def _make_model(
         question_tokenizer=folders["question_tokenizer"],
         progress=reporter.stage,
     )
+    return _conversion(report)
+
+
+def describe_conversion(folder: Path, report: ConversionReport) -> None:
+    """Write the manifest of a model that was converted by hand, so that it can be verified.
+
+    Args:
+        folder: the converted model.
+        report: what the conversion said.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    name = folder.resolve().name
+    write_manifest(folder, Manifest(name, (), measure(folder), _conversion(report)))
+
+
+def _conversion(report: ConversionReport) -> dict[str, Any]:
     return {"software": f"med2e3 {__version__}", **asdict(report)}
