@@ -24,7 +24,6 @@ from med2e3.weights.refusals import HTTP_ERROR, refuse
 from med2e3.weights.retry import Retry, TransientError
 from med2e3.weights.store import disk_error
 
-_CHUNK_BYTES = 1024 * 1024
 #: how often a file that arrived damaged is fetched once more
 _REFETCHES = 2
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
@@ -147,7 +146,8 @@ class Transfer:
         try:
             with self.part.open("ab" if start else "wb") as stream:
                 self.received(size)
-                for chunk in response.iter_bytes(chunk_size=_CHUNK_BYTES):
+                # In the sizes in which they come: collecting them would lose bytes at a cut.
+                for chunk in response.iter_bytes():
                     size += len(chunk)
                     if size > self.file.size:
                         raise _BadContentError(
