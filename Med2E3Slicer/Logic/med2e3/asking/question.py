@@ -89,17 +89,17 @@ class Question:
         if not self.choices:
             return self.text
         options = " ".join(
-            f"{letter}. {choice}"
-            for letter, choice in zip(self.letters, self.choices, strict=True)
+            f"{letter}. {choice}" for letter, choice in zip(self.letters, self.choices, strict=True)
         )
         return f"{self.text} Choices: {options}"
 
     @property
     def scoring_text(self) -> str:
         """The text that TG-IS scores the slices against: no image mark, nothing else removed."""
-        return self.with_choices.replace(IMAGE_MARK + "\n", "").replace("\n" + IMAGE_MARK, "").replace(
-            IMAGE_MARK, ""
-        )
+        text = self.with_choices
+        for mark in (IMAGE_MARK + "\n", "\n" + IMAGE_MARK, IMAGE_MARK):
+            text = text.replace(mark, "")
+        return text
 
     @property
     def user_turns(self) -> tuple[str, ...]:

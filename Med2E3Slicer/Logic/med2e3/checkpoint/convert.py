@@ -84,11 +84,11 @@ def convert_checkpoint(
     weights = {part: read_weights(_folder(source, part, base_llm)) for part in PARTS}
     merged = merge_adapter(source, weights) if has_adapter(source) else 0
     config = configuration(source, arguments, weights)
-    if len(bert_tokenizer) > config.question_config.vocab_size:
+    if len(bert_tokenizer) > config.question.vocab_size:
         raise CheckpointError(
             "The question tokenizer does not belong to this model: it has "
             f"{len(bert_tokenizer)} tokens, the model's text encoder "
-            f"{config.question_config.vocab_size}.",
+            f"{config.question.vocab_size}.",
             hint="Use the tokenizer files of M3D-CLIP (bert-base-uncased).",
         )
     tokenizer = language_tokenizer(source, arguments["llm_type"], config.language.vocab_size)
@@ -145,7 +145,7 @@ def _renamed(
 
 def _is_part_of_variant(name: str, config: Med2E3Config) -> bool:
     """Encoders that a variant leaves out are saved by the reference all the same."""
-    owner = name.split(".")[0]
+    owner = name.split(".", maxsplit=1)[0]
     if owner in ("vision_2d", "connector_2d"):
         return config.uses_2d
     if owner == "question_encoder":
@@ -157,7 +157,9 @@ def _check_complete(state: dict[str, Tensor], config: Med2E3Config) -> None:
     with torch.device("meta"):
         expected = dict(Med2E3ForConditionalGeneration(config).named_parameters())
     tied = config.tie_word_embeddings
-    missing = [n for n in expected if n not in state and not (tied and n.endswith("lm_head.weight"))]
+    missing = [
+        n for n in expected if n not in state and not (tied and n.endswith("lm_head.weight"))
+    ]
     if missing:
         raise CheckpointError(
             f"The checkpoint lacks {missing[0]}"

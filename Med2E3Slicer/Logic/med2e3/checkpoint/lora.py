@@ -62,12 +62,12 @@ def merge_adapter(source: Path, weights: dict[str, dict[str, Tensor]]) -> int:
     for module, pair in pairs.items():
         if set(pair) != {"A", "B"}:
             raise CheckpointError(f"The adapter has only one of the two matrices of {module}.")
-        part, name = _place(module)
-        target = weights[part].get(f"{name}.weight")
+        place, name = _place(module)
+        target = weights[place].get(f"{name}.weight")
         if target is None or target.shape != (pair["B"].shape[0], pair["A"].shape[1]):
             raise CheckpointError(f"The adapter's {module} fits no weight of the checkpoint.")
         delta = pair["B"].float() @ pair["A"].float() * _scale(config, module, pair["A"].shape[0])
-        weights[part][f"{name}.weight"] = (target.float() + delta).to(target.dtype)
+        weights[place][f"{name}.weight"] = (target.float() + delta).to(target.dtype)
     return len(pairs)
 
 

@@ -81,8 +81,8 @@ class Med2E3Config(PretrainedConfig):
             both.
         aggregation: how the slices' 2D tokens become one set (Eq. 7 and Table 4).
         image_features: which features the LLM sees (Eq. 8 and Table 3).
-        score_temperature: divides the dot products before the softmax; 5 in the released model, 1 in
-            paper v1.
+        score_temperature: divides the dot products before the softmax; 5 in the released model,
+            1 in paper v1.
         score_dropout: dropout on the scores while training.
         pool_size: 3D patches averaged per token along (slices, rows, columns).
         vision_2d_select_layer, vision_3d_select_layer: which hidden state is taken; -1 is the
@@ -98,7 +98,9 @@ class Med2E3Config(PretrainedConfig):
     model_type = "med2e3"
     sub_configs_defaults = {  # noqa: RUF012 (transformers reads this name on the class)
         "text_config": SubConfigSpec(config_class=AutoConfig, model_type="phi3"),
-        "vision_2d_config": SubConfigSpec(config_class=AutoConfig, model_type="siglip_vision_model"),
+        "vision_2d_config": SubConfigSpec(
+            config_class=AutoConfig, model_type="siglip_vision_model"
+        ),
         "vision_3d_config": SubConfigSpec(config_class=M3DVisionConfig),
         "question_config": SubConfigSpec(config_class=BertConfig, optional=True),
     }
@@ -152,6 +154,11 @@ class Med2E3Config(PretrainedConfig):
     def slice_encoder(self) -> PretrainedConfig:
         """The 2D encoder's configuration, typed."""
         return cast(PretrainedConfig, self.vision_2d_config)
+
+    @property
+    def question(self) -> PretrainedConfig:
+        """The question encoder's configuration, typed."""
+        return cast(PretrainedConfig, self.question_config)
 
     @property
     def scores_slices(self) -> bool:

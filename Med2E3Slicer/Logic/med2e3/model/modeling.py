@@ -222,11 +222,11 @@ class Med2E3ForConditionalGeneration(PreTrainedModel, GenerationMixin):
     ) -> ImageFeatures:
         """Visual tokens and scores of a volume for a question (Eqs. 4 to 8)."""
         config: Med2E3Config = self.config
-        parts = []
+        parts: list[Tensor] = []
         scores = None
-        if config.image_features != "2d":
+        if config.image_features != "2d" and volume.features_3d is not None:
             parts.append(volume.features_3d)
-        if config.uses_2d:
+        if volume.features_2d is not None:
             text = None
             if config.scores_slices and config.text_feature != "none":
                 if question_ids is None or question_mask is None:

@@ -29,7 +29,9 @@ def local_3d_features(features_3d: Tensor, num_slabs: int, num_slices: int) -> T
     return slabs.repeat_interleave(num_slices // num_slabs, dim=1)
 
 
-def slice_vectors(features_3d: Tensor | None, features_2d: Tensor, num_slabs: int, local: str) -> Tensor:
+def slice_vectors(
+    features_3d: Tensor | None, features_2d: Tensor, num_slabs: int, local: str
+) -> Tensor:
     """One vector per slice: the mean over its local tokens (Eq. 4).
 
     With both kinds it is *one* mean over all tokens (64 + 256 as published), not a mean of means.
@@ -55,8 +57,8 @@ class TextGuidedInterSlice(nn.Module):
     """Scores slices against the question and aggregates their 2D features.
 
     Args:
-        config: ``text_feature``, ``local_features``, ``aggregation`` and ``score_temperature`` choose
-            the paper's variant.
+        config: ``text_feature``, ``local_features``, ``aggregation`` and ``score_temperature``
+            choose the paper's variant.
     """
 
     def __init__(self, config: Med2E3Config) -> None:
@@ -68,12 +70,13 @@ class TextGuidedInterSlice(nn.Module):
         self.temperature = config.score_temperature
         self.score_dropout = nn.Dropout(config.score_dropout)
         if config.aggregation == "tgis" and config.text_feature == "m3d_clip":
-            assert config.question_config is not None
-            self.question_projection = nn.Linear(config.question_config.hidden_size, width)
+            self.question_projection = nn.Linear(config.question.hidden_size, width)
         if config.aggregation == "tgis" and config.text_feature == "none":
             self.slice_score = nn.Linear(width, 1)
 
-    def scores(self, features_3d: Tensor | None, features_2d: Tensor, text: Tensor | None) -> Tensor:
+    def scores(
+        self, features_3d: Tensor | None, features_2d: Tensor, text: Tensor | None
+    ) -> Tensor:
         """How much each slice counts (Eqs. 4 to 6).
 
         Args:

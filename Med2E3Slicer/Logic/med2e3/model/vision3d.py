@@ -129,7 +129,8 @@ class M3DVisionModel(PreTrainedModel):
                 hidden = self._gradient_checkpointing_func(block.__call__, hidden)
             else:
                 hidden = block(hidden)
-        return hidden[:, 1:]
+        patches: Tensor = hidden[:, 1:]
+        return patches
 
 
 AutoModel.register(M3DVisionConfig, M3DVisionModel)

@@ -82,10 +82,7 @@ class GrowingText:
         """
         self.ids.append(token)
         text = self.text
-        if self.stopped:
-            ready = text
-        else:
-            ready = text[: len(text) - self._held_back(text)]
+        ready = text if self.stopped else text[: len(text) - self._held_back(text)]
         piece = ready[len(self.shown) :] if ready.startswith(self.shown) else ""
         self.shown += piece
         return piece

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 from transformers.utils import logging as transformers_logging
@@ -133,7 +134,7 @@ class Session:
                 output_loading_info=True,
             )
             processor = Med2E3Processor.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise CheckpointError(
                 "The model's files cannot be loaded.",
                 hint="Run 'med2e3 models verify', then download or convert the model again.",
@@ -319,7 +320,8 @@ class Session:
         ids = torch.tensor(
             [self.processor.encode_question(question.scoring_text)], device=self.model.device
         )
-        return self.model.image_features(features, ids, torch.ones_like(ids))
+        image: ImageFeatures = self.model.image_features(features, ids, torch.ones_like(ids))
+        return image
 
     @torch.inference_mode()
     def _prefill(
@@ -359,7 +361,10 @@ class Session:
     def _letter_probabilities(
         self, question: Question, prompt_ids: list[int], logits: Tensor
     ) -> dict[str, float]:
-        """How probable each choice's letter is as the first token, among the letters."""
+        """How probable each choice's letter is as the first token, among the letters.
+
+        Empty where the tokenizer begins two letters' answers with the same token.
+        """
         if not question.choices:
             return {}
         prompt = self.processor.conversation(question)
@@ -367,6 +372,8 @@ class Session:
             self.processor.encode_prompt(f"{prompt} {letter}.")[len(prompt_ids)]
             for letter in question.letters
         ]
+        if len(set(first)) < len(first):
+            return {}
         shares = torch.softmax(logits.float()[first], dim=-1).tolist()
         return dict(zip(question.letters, shares, strict=True))
 
@@ -374,4 +381,3 @@ class Session:
 def _check(cancel: threading.Event | None) -> None:
     if cancel is not None and cancel.is_set():
         raise _Stopped
-

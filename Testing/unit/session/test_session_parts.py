@@ -1,0 +1,76 @@
+"""The small parts of a session: what is kept, text that grows, devices and formats."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from med2e3.errors import ResourceError
+from med2e3.session.caches import ByteBoundedLRU
+from med2e3.session.decoding import GrowingText
+from med2e3.session.devices import choose_device, choose_dtype
+
+
+def test_the_least_recently_used_goes_first() -> None:
+    kept = ByteBoundedLRU[bytes](10, len)
+    kept.put("a", b"1234")
+    kept.put("b", b"1234")
+    assert kept.get("a") == b"1234"
+    kept.put("c", b"1234")
+    assert kept.get("b") is None
+    assert kept.get("a") is not None and kept.get("c") is not None
+    assert kept.num_bytes == 8
+
+
+def test_what_is_larger_than_the_bound_is_not_kept() -> None:
+    kept = ByteBoundedLRU[bytes](10, len)
+    kept.put("a", b"12345678901")
+    assert kept.get("a") is None and len(kept) == 0
+    kept.put("a", b"12")
+    kept.put("a", b"123")
+    assert kept.num_bytes == 3
+
+
+def bytes_of(ids: list[int]) -> str:
+    return bytes(ids).decode("utf-8", errors="replace")
+
+
+def test_a_character_appears_when_all_its_bytes_are_there() -> None:
+    text = GrowingText(bytes_of)
+    pieces = [text.add(b) for b in "5 µm ≥".encode()]
+    assert "\ufffd" not in "".join(pieces)
+    assert "".join(pieces) == "5 µm ≥"
+
+
+def test_bytes_that_never_become_a_character_are_part_of_the_answer() -> None:
+    text = GrowingText(bytes_of)
+    shown = "".join(text.add(b) for b in b"a\xff")
+    assert shown == "a"
+    assert text.text == "a\ufffd"
+
+
+def test_a_stop_text_is_never_shown_even_in_part() -> None:
+    text = GrowingText(bytes_of, stop=("END",))
+    pieces = []
+    for b in b"an ENemy ENDS":
+        pieces.append(text.add(b))
+        if text.stopped:
+            break
+    assert text.stopped
+    assert "".join(pieces) == text.text == "an ENemy "
+
+
+def test_formats_follow_the_free_memory() -> None:
+    small, large = 1_000_000, 4_300_000_000
+    assert choose_dtype("auto", "cpu", small, free=8 << 30) == "float32"
+    assert choose_dtype("auto", "cpu", large, free=20 << 30) == "bfloat16"
+    with pytest.raises(ResourceError, match=r"needs about 9\.7 GB"):
+        choose_dtype("auto", "cpu", large, free=4 << 30)
+    with pytest.raises(ResourceError, match="float32"):
+        choose_dtype("float32", "cpu", large, free=10 << 30)
+
+
+def test_the_best_device_is_taken() -> None:
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    if not torch.backends.mps.is_available():
+        assert choose_device("auto") == expected
