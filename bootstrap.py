@@ -35,17 +35,12 @@ RESULTS = ROOT / "results"
 #: packages that build the project itself; their versions come from the constraints, too
 BUILD_PACKAGES = ("hatchling", "editables")
 
-REPORT_QUESTIONS = (
-    "Describe the findings of this CT in a short report.",
-    "Which structures are visible in this volume?",
-)
-CHOICE_QUESTION = "Which part of the body does this CT show?"
-CHOICES = ("Head", "Chest", "Abdomen", "Pelvis")
+QUESTIONS = Path("docs", "examples", "chest-questions.json")
 
 HELP = """\
 Sets up what is needed (once) in the folder .venv of this checkout, then runs one job:
 
-  python bootstrap.py demo   answers questions about a real chest CT; writes results/chest.*
+  python bootstrap.py demo   a report of a real chest CT and answers; writes results/chest.*
   python bootstrap.py test   checks style and types, then runs the tests
 
 The set-up downloads packages with pip and is repeated only when pyproject.toml or
@@ -206,18 +201,17 @@ def chest_ct() -> str:
 
 
 def demo() -> int:
-    """Answer questions about the chest CT and say where the results are."""
+    """Report and answer questions about the chest CT, and say where the results are."""
     set_up("demo")
     volume = chest_ct()
     RESULTS.mkdir(exist_ok=True)
     outputs = {kind: RESULTS / f"chest.{kind}" for kind in ("json", "png", "csv")}
     for path in outputs.values():
         path.unlink(missing_ok=True)  # so that an old result never passes for a new one
-    command = [in_environment("med2e3"), "report", volume]
-    for question in REPORT_QUESTIONS:
-        command += ["--ask", question]
+    command = [in_environment("med2e3"), "report", volume, "--questions", str(QUESTIONS)]
     command += ["--json", str(outputs["json"]), "--figure", str(outputs["png"])]
     command += ["--csv", str(outputs["csv"])]
+    say("med2e3 report CTChest4.nrrd --questions " + QUESTIONS.as_posix())
     code = run(command)
     if code != 0:
         return code

@@ -12,10 +12,11 @@ import zipfile
 from pathlib import Path
 from types import ModuleType
 
-import med2e3
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+import med2e3
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 MODULE = REPOSITORY / "Med2E3Slicer"
