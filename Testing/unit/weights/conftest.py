@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from med2e3.weights.catalogue import CatalogueEntry, FileRule
-from med2e3.weights.store import Store, store_dir
 from unit.weights.hub_server import Hub, running_hub
 from unit.weights.tiny_model import entry_of
+
+from med2e3.weights.catalogue import CatalogueEntry, FileRule
+from med2e3.weights.store import Store, store_dir
 
 
 @pytest.fixture(autouse=True)

@@ -68,6 +68,8 @@ class Hub:
         self.paused = threading.Event()
         self.resume = threading.Event()
         self.lock = threading.Lock()
+        #: when set, listings claim to be of this commit
+        self.answer_commit: str | None = None
         self.url = ""
         self.store_url = ""
 
@@ -151,7 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
                     sha256 = hashlib.sha256(content).hexdigest()
                     entry["lfs"] = {"sha256": sha256, "size": len(content), "pointerSize": 134}
             siblings.append(entry)
-        answer: Any = {"id": repo, "modelId": repo, "sha": commit, "siblings": siblings}
+        sha = self.hub.answer_commit or commit
+        answer: Any = {"id": repo, "modelId": repo, "sha": sha, "siblings": siblings}
         if "/tree/" in path:
             answer = [
                 {"type": "file", "path": name, "size": len(content), "oid": git_oid(content)}

@@ -8,6 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from unit.weights.hub_server import Hub
+from unit.weights.tiny_model import REPO, Recorder, entry_of, fetch, quick_retry
+
 from med2e3.errors import InputError, ResourceError, WeightsError
 from med2e3.weights.catalogue import CatalogueEntry, FileRule
 from med2e3.weights.hub import Hub as HubClient
@@ -16,8 +19,6 @@ from med2e3.weights.manifest import read_manifest
 from med2e3.weights.plan import plan_from_hub
 from med2e3.weights.retry import Retry
 from med2e3.weights.store import Store
-from unit.weights.hub_server import Hub
-from unit.weights.tiny_model import REPO, Recorder, entry_of, fetch, quick_retry
 
 LARGE = "model.safetensors"
 
@@ -98,7 +99,7 @@ def test_server_that_ignores_ranges_starts_over(
 
 @pytest.mark.parametrize("path", [LARGE, "config.json"])
 @pytest.mark.parametrize("kind", ["corrupt", "longer", "shorter"])
-def test_damaged_file_is_fetched_again(  # noqa: PLR0917
+def test_damaged_file_is_fetched_again(
     hub: Hub,
     store: Store,
     entry: CatalogueEntry,
@@ -256,7 +257,7 @@ def test_later_download_takes_the_recorded_revision(
 
 
 @pytest.mark.parametrize("path", [LARGE, "config.json"])
-def test_content_changed_under_the_same_revision_is_refused(  # noqa: PLR0917
+def test_content_changed_under_the_same_revision_is_refused(
     hub: Hub,
     store: Store,
     entry: CatalogueEntry,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from unit.weights.hub_server import Hub
+
 from med2e3.weights.catalogue import CatalogueEntry, FileRule, HubSource, Licence
 from med2e3.weights.hub import Hub as HubClient
 from med2e3.weights.install import Reporter, install
 from med2e3.weights.plan import plan_from_hub
 from med2e3.weights.retry import Retry
 from med2e3.weights.store import Store
-from unit.weights.hub_server import Hub
 
 REPO = "someone/tiny"
 
