@@ -17,10 +17,14 @@ _TISSUE_HU = -300.0
 _LUNG_HU = (-970.0, -600.0)
 #: a slice counts as chest when lung fills this part of the rectangle around the body
 _LUNG_FRACTION = 0.12
+#: and when this part of its lung pixels has lung to the right
+_LUNG_BESIDE_LUNG = 0.6
 #: narrower is a small child or a wrong spacing; wider does not fit into a scanner
 CHEST_WIDTH_MM = (180.0, 700.0)
 #: what takes less of a row or column than this is not body
 _THIN = 0.05
+#: a body of fewer rows or columns is too coarse to be judged
+_FEWEST_PIXELS = 32
 #: slices, rows, columns that are looked at, at most about twice as many
 _MOST = (24, 160, 160)
 
@@ -71,16 +75,21 @@ def _measure_slice(picture: Voxels) -> tuple[int, int, bool] | None:
     # not the thin lines of blankets and table
     rows = np.flatnonzero(tissue.sum(axis=1) > _THIN * picture.shape[1])
     columns = np.flatnonzero(tissue.sum(axis=0) > _THIN * picture.shape[0])
-    if rows.size < 8 or columns.size < 8:
+    if rows.size < _FEWEST_PIXELS or columns.size < _FEWEST_PIXELS:
         return None
     box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     inside, solid = picture[box], tissue[box]
     lung = (inside > _LUNG_HU[0]) & (inside < _LUNG_HU[1]) & _enclosed(solid)
-    has_lungs = bool(lung.mean() > _LUNG_FRACTION)
+    has_lungs = bool(lung.mean() > _LUNG_FRACTION) and _is_one_piece(lung)
     cut_off = columns[0] == 0 or columns[-1] == picture.shape[1] - 1
     if cut_off and not (has_lungs and _on_both_sides(lung)):
         return None  # no telling how wide it is; with both lungs, hardly wider than the picture
     return inside.shape[0], inside.shape[1], has_lungs
+
+
+def _is_one_piece(lung: npt.NDArray[np.bool_]) -> bool:
+    """Whether lung lies beside lung, as it does not in noise."""
+    return bool(lung[:, 1:][lung[:, :-1]].mean() > _LUNG_BESIDE_LUNG)
 
 
 def _on_both_sides(lung: npt.NDArray[np.bool_]) -> bool:

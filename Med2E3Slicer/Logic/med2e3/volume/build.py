@@ -109,13 +109,16 @@ def _about_body(voxels: Voxels, ijk_to_lps: Matrix, trust_spacing: bool) -> list
     if body is None:
         return []
     narrowest, widest = CHEST_WIDTH_MM
-    size = f"{body.width_mm:.0f} mm wide"
-    if body.has_lungs and not narrowest <= body.width_mm <= widest:
-        finding = f"With the spacing in the header the chest would be only {size}"
-        if body.width_mm > widest:
-            finding = f"With the spacing in the header the chest would be {size}"
-        if trust_spacing:
-            return [f"{finding}; positions in mm are only as right as that spacing."]
+    finding = ""
+    if body.width_mm > widest:
+        finding = f"With the spacing in the header the body would be {body.width_mm:.0f} mm wide"
+    elif body.has_lungs and body.width_mm < narrowest:
+        finding = (
+            f"With the spacing in the header the chest would be only {body.width_mm:.0f} mm wide"
+        )
+    if finding and trust_spacing:
+        return [f"{finding}; positions in mm are only as right as that spacing."]
+    if finding:
         raise VolumeError(
             f"{finding}, so the voxel spacing is probably wrong and positions would be, too.",
             hint="Correct the spacing; if it is right (a small child), say that the spacing can "
@@ -123,7 +126,7 @@ def _about_body(voxels: Voxels, ijk_to_lps: Matrix, trust_spacing: bool) -> list
         )
     if body.width_mm < narrowest and body.width_mm > 1.15 * body.depth_mm:
         return [
-            f"With the spacing in the header the body is only {size}; if this is not a child or a "
-            "limb, the spacing is wrong and so are the positions in mm."
+            f"With the spacing in the header the body is only {body.width_mm:.0f} mm wide; if this "
+            "is not a child or a limb, the spacing is wrong and so are the positions in mm."
         ]
     return []

@@ -52,7 +52,7 @@ _WANTED = {
 
 
 class NotDicomError(Exception):
-    """The file is not DICOM, or not whole enough to be walked over."""
+    """The file is not DICOM."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ class DicomHeader:
 
     Args:
         values: the wanted elements that were there, by name; text stripped.
-        pixels: whether pixel data are there and complete.
+        pixels: whether pixel data are there and complete; ``"truncated"`` also for a file that
+            ends within its header.
     """
 
     values: dict[str, str | int]
@@ -90,18 +91,24 @@ def read_dicom_header(path: Path) -> DicomHeader:
     """Walk over a DICOM file up to its pixel data.
 
     Raises:
-        NotDicomError: another kind of file, or one that ends within its header.
+        NotDicomError: another kind of file.
         OSError: it cannot be opened.
     """
     with path.open("rb") as stream:
         start = stream.read(132)
-        stream.seek(132 if start[128:] == b"DICM" else 0)
-        if start[128:] != b"DICM" and start[:2] not in (b"\x02\x00", b"\x08\x00"):
+        has_prefix = start[128:] == b"DICM"
+        if not has_prefix and start[:2] not in (b"\x02\x00", b"\x08\x00"):
             raise NotDicomError("no DICOM prefix")
+        stream.seek(132 if has_prefix else 0)
         try:
-            return _walk(stream)
+            header = _walk(stream)
         except (struct.error, zlib.error, ValueError) as error:
-            raise NotDicomError(str(error)) from error
+            if not has_prefix:
+                raise NotDicomError(str(error)) from error
+            return DicomHeader({}, "truncated")
+    if not has_prefix and "sop_class" not in header.values:
+        raise NotDicomError("no DICOM prefix and no object class")
+    return header
 
 
 def _walk(stream: BinaryIO) -> DicomHeader:
@@ -129,8 +136,6 @@ def _walk(stream: BinaryIO) -> DicomHeader:
                 values[name] = raw.decode("latin-1").strip(" \0")
         else:
             reader.skip(length, vr)
-    if not values:
-        raise ValueError("no known element")
     return DicomHeader(values, pixels)
 
 

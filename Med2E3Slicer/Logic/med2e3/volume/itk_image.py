@@ -134,7 +134,11 @@ def _read(path: Path, image_io: str) -> SimpleITK.Image:
         reader.SetExtractSize([*size, *[0] * (reader.GetDimension() - len(size))])
         image: SimpleITK.Image = reader.Execute()
     except RuntimeError as error:
-        raise cut_short(str(error)) from error
+        raise VolumeError(
+            "The file cannot be decoded: it is cut short, damaged, or contradicts itself.",
+            hint="Copy or export it again.",
+            detail=str(error).replace(str(path.parent), ""),
+        ) from error
     return image
 
 

@@ -78,10 +78,7 @@ def read_nifti(path: Path) -> Decoded:
 
 def _is_gzip(path: Path) -> bool:
     with path.open("rb") as stream:
-        compressed = stream.read(2) == b"\x1f\x8b"
-    if path.name.lower().endswith(".gz") and not compressed:
-        raise not_a("compressed NIfTI")
-    return compressed
+        return stream.read(2) == b"\x1f\x8b"
 
 
 def _read_header(stream: BinaryIO | gzip.GzipFile) -> _Header:
@@ -202,16 +199,16 @@ def _scaled(stored: Voxels, header: _Header) -> Voxels:
 
 
 def _ijk_to_lps(header: _Header) -> tuple[npt.NDArray[np.float64] | None, list[str]]:
-    if header.sform_code > 0:
-        ijk_to_ras = np.vstack([np.reshape(header.srow, (3, 4)), [0.0, 0.0, 0.0, 1.0]])
-    elif header.qform_code > 0:
-        ijk_to_ras = _from_quaternion(header)
-    else:
+    sform = np.vstack([np.reshape(header.srow, (3, 4)), [0.0, 0.0, 0.0, 1.0]])
+    has_sform = header.sform_code > 0 and bool(sform[:3, :3].any())
+    has_qform = header.qform_code > 0
+    if not (has_sform or has_qform):
         return None, []
+    ijk_to_ras = sform if has_sform else _from_quaternion(header)
     if np.array_equal(ijk_to_ras, np.eye(4)):
         return None, []  # what programs write when they know nothing
     warnings = []
-    if header.sform_code > 0 and header.qform_code > 0:
+    if has_sform and has_qform:
         corner = np.array([*header.dim[1:4], 1.0])
         difference = np.abs((ijk_to_ras - _from_quaternion(header)) @ corner).max()
         if not difference < max(header.pixdim[1:4]):

@@ -101,7 +101,13 @@ def resolve_window(volume: Volume, choice: WindowChoice) -> tuple[Window, list[s
         choice = parse_window(choice)
     if not isinstance(choice, str):
         center, width = _checked(*choice)
-        return _centred(center, width, "custom", "given"), []
+        notes = []
+        if volume.units != "HU":
+            notes.append(
+                "The voxel values are not Hounsfield units; the window you gave is taken in the "
+                "volume's own values."
+            )
+        return _centred(center, width, "custom", "given"), notes
     if choice == "full":
         return _full_range(volume), []
     if choice == "display":
