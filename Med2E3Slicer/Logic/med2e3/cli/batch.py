@@ -1,0 +1,209 @@
+"""Many volumes: each gets its own folder of results, and what is finished is not done again.
+
+Knows which results are complete and which volumes failed; how one volume is answered is in
+:mod:`med2e3.cli.run`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import med2e3
+from med2e3.asking import Question
+from med2e3.cli.engine import Engine
+from med2e3.cli.failures import debug_wanted, one_line, unexpected_sentence
+from med2e3.cli.folders import Source, signature
+from med2e3.cli.outputs import Outputs
+from med2e3.cli.run import Settings, ask_all, prepare_volume
+from med2e3.cli.terminal import Terminal
+from med2e3.errors import InputError, Med2E3Error
+from med2e3.notice import NOTICE
+from med2e3.record.atomic import write_text
+
+#: written last into a volume's folder: its results are complete, and what they were made from
+FINISHED = "finished.json"
+#: written into the results folder: what became of every volume
+SUMMARY = "summary.json"
+
+
+class State(StrEnum):
+    """What became of a volume."""
+
+    ANSWERED = "answered"
+    KEPT = "already there"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    WAITING = "not begun"
+
+
+@dataclass
+class Entry:
+    """One volume of the batch."""
+
+    volume: str
+    state: State = State.WAITING
+    reason: str = ""
+
+
+def run_batch(
+    sources: Sequence[Source],
+    results: Path,
+    questions: Sequence[Question],
+    engine: Engine,
+    settings: Settings,
+    terminal: Terminal,
+) -> int:
+    """Answer the questions for every volume.
+
+    A volume that fails is reported and the others go on.  A folder of results that is complete
+    and was made with the same model, questions, settings and volume is kept as it is.
+
+    Args:
+        sources: the volumes; results go to ``results/<name>/``.
+        results: created if it is missing.
+        questions: at least one.
+        engine: loads its model when the first volume needs it.
+        settings: of preparation and answers.
+        terminal: shows progress and answers.
+
+    Returns:
+        The exit code: 0, 1 when some volume failed, 130 when stopped by a person.
+
+    Raises:
+        InputError: when the results folder cannot be written.
+        Med2E3Error: when the model cannot be loaded.
+    """
+    _check_folder(results)
+    task = _fingerprint(questions, engine, settings)
+    entries = [Entry(source.name) for source in sources]
+    try:
+        for number, (source, entry) in enumerate(zip(sources, entries, strict=True), start=1):
+            terminal.remark(f"[{number}/{len(sources)}] {source.name}")
+            _one(source, entry, results / source.name, task, questions, engine, settings, terminal)
+            if entry.state is State.STOPPED:
+                break
+    except KeyboardInterrupt:
+        entry.state = State.STOPPED
+    finally:
+        _write_summary(results, entries)
+    _show_summary(entries, engine, terminal)
+    states = {entry.state for entry in entries}
+    if State.STOPPED in states:
+        return 130
+    return 1 if State.FAILED in states else 0
+
+
+def _one(
+    source: Source,
+    entry: Entry,
+    folder: Path,
+    task: str,
+    questions: Sequence[Question],
+    engine: Engine,
+    settings: Settings,
+    terminal: Terminal,
+) -> None:
+    """Answer for one volume and note in ``entry`` what became of it."""
+    model_needed = False
+    try:
+        made_from = _with_volume(task, source.path)
+        outputs = Outputs.in_folder(folder)
+        if _is_finished(folder, outputs, made_from):
+            entry.state = State.KEPT
+            return
+        (folder / FINISHED).unlink(missing_ok=True)
+        model_input, timings = prepare_volume(source.path, engine, settings, terminal)
+        model_needed = not engine.is_loaded
+        if model_needed:
+            terminal.stage("Loading the model")
+            engine.load()
+            terminal.end_stage()
+            model_needed = False
+        answers = ask_all(model_input, questions, engine, settings, terminal, timings)
+        if answers.exchanges:
+            outputs.check()
+            outputs.write(answers.exchanges, model_input.voxels)
+        if answers.interrupted:
+            entry.state = State.STOPPED
+            return
+        note = {"med2e3": med2e3.__version__, "made_from": made_from}
+        write_text(folder / FINISHED, json.dumps(note, indent=2) + "\n")
+        entry.state = State.ANSWERED
+    except Med2E3Error as error:
+        if model_needed:
+            raise
+        entry.state, entry.reason = State.FAILED, one_line(error)
+        terminal.remark(f"{source.name}: {entry.reason}")
+    except Exception as error:  # one strange volume must not end a night's work
+        if model_needed or debug_wanted():
+            raise
+        entry.state, entry.reason = State.FAILED, unexpected_sentence(error)
+        terminal.remark(f"{source.name}: {entry.reason}")
+
+
+def _check_folder(results: Path) -> None:
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        trial = results / ".trial"
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise InputError(
+            f"The results folder {results.name!r} cannot be written: {error.strerror or error}.",
+            hint="Choose a folder that you may write to.",
+            detail=repr(error),
+        ) from error
+
+
+def _fingerprint(questions: Sequence[Question], engine: Engine, settings: Settings) -> str:
+    """Everything that decides the answers, besides the volume."""
+    parts: dict[str, Any] = {
+        "model": engine.record().sha256,
+        "device": engine.device,
+        "dtype": engine.dtype,
+        "questions": [asdict(question) for question in questions],
+        "settings": asdict(settings),
+        "med2e3": med2e3.__version__,
+    }
+    return json.dumps(parts, sort_keys=True)
+
+
+def _with_volume(task: str, path: Path) -> str:
+    text = json.dumps([task, signature(path)])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _is_finished(folder: Path, outputs: Outputs, made_from: str) -> bool:
+    try:
+        note = json.loads((folder / FINISHED).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return (
+        isinstance(note, dict)
+        and note.get("made_from") == made_from
+        and all(path.is_file() for path in outputs.paths())
+    )
+
+
+def _write_summary(results: Path, entries: Sequence[Entry]) -> None:
+    rows = [{"volume": e.volume, "state": str(e.state), "reason": e.reason} for e in entries]
+    text = json.dumps({"volumes": rows}, indent=2, ensure_ascii=False)
+    write_text(results / SUMMARY, text + "\n")
+
+
+def _show_summary(entries: Sequence[Entry], engine: Engine, terminal: Terminal) -> None:
+    counts = {state: sum(entry.state is state for entry in entries) for state in State}
+    parts = [f"{count} {state}" for state, count in counts.items() if count]
+    terminal.line()
+    terminal.line(f"{len(entries)} volumes: {', '.join(parts)}.")
+    for entry in entries:
+        if entry.state is State.FAILED:
+            terminal.line(f"  {entry.volume}: {entry.reason}")
+    notice = engine.record().notice
+    terminal.line(f"{NOTICE} {notice}" if notice else NOTICE, style="bold")

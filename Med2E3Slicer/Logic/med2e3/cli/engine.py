@@ -1,0 +1,83 @@
+"""The model that answers, loaded only when there is something to ask.
+
+Knows when torch is imported; does not know volumes or questions.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from med2e3.errors import InputError
+from med2e3.model_info import read_model_info
+from med2e3.notice import UNTRAINED_NOTICE
+from med2e3.record import ModelRecord
+from med2e3.weights import model_identity, resolve_model
+
+if TYPE_CHECKING:
+    from med2e3.session import Session
+
+DEVICES = ("auto", "cuda", "mps", "cpu")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+class Engine:
+    """A model folder and, once it is needed, the loaded model.
+
+    Args:
+        model: name of an installed model, or a model folder.
+        device: one of :data:`DEVICES`.
+        dtype: one of :data:`DTYPES`.
+
+    Raises:
+        InputError: for an unknown model, device or dtype.
+        CheckpointError: when the folder holds no Med-2E3 model.
+    """
+
+    def __init__(self, model: str, device: str, dtype: str) -> None:
+        for value, allowed, name in ((device, DEVICES, "device"), (dtype, DTYPES, "dtype")):
+            if value not in allowed:
+                raise InputError(
+                    f"There is no {name} {value!r}.", hint=f"Use one of {', '.join(allowed)}."
+                )
+        self.device = device
+        self.dtype = dtype
+        self.folder: Path = resolve_model(model)
+        self.info = read_model_info(self.folder)
+        self.load_seconds = 0.0
+        self._session: Session | None = None
+        self._record: ModelRecord | None = None
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the model is in memory."""
+        return self._session is not None
+
+    def load(self) -> Session:
+        """Import torch and load the model, once.
+
+        Raises:
+            CheckpointError: when the folder holds no complete model.
+            ResourceError: when there is no such device or not enough memory.
+        """
+        if self._session is None:
+            from med2e3.session import Session  # noqa: PLC0415 (imports torch)
+
+            start = time.perf_counter()
+            self._session = Session.load(self.folder, device=self.device, dtype=self.dtype)
+            self.load_seconds = time.perf_counter() - start
+        return self._session
+
+    def record(self) -> ModelRecord:
+        """Which model this is; large weights that were never checked take a moment to read."""
+        if self._record is None:
+            identity = model_identity(self.folder)
+            self._record = ModelRecord(
+                name=identity.name,
+                revision=identity.revision,
+                sha256=identity.sha256,
+                untrained=self.info.untrained,
+                notice=UNTRAINED_NOTICE if self.info.untrained else None,
+            )
+        return self._record

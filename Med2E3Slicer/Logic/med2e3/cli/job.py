@@ -1,0 +1,103 @@
+"""What ``report`` and ``ask`` do once their options are read: one volume, or many.
+
+Knows the order in which input is checked (all of it before any model is loaded) and which exit
+code results; does not know the options' names on the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from med2e3.asking import Question
+from med2e3.cli.batch import run_batch
+from med2e3.cli.engine import Engine
+from med2e3.cli.folders import Source, find_volumes
+from med2e3.cli.outputs import Outputs
+from med2e3.cli.run import Answers, Settings, ask_all, prepare_volume
+from med2e3.cli.terminal import Terminal
+from med2e3.errors import Cancelled, InputError
+from med2e3.notice import NOTICE
+
+
+def do_job(
+    volume: Path,
+    questions: Sequence[Question],
+    engine: Engine,
+    settings: Settings,
+    *,
+    outputs: Outputs,
+    results: Path | None,
+    quiet: bool,
+) -> int:
+    """Answer the questions for a volume or for a folder of volumes.
+
+    Args:
+        volume: a file, a DICOM folder, or a folder of volumes.
+        questions: at least one.
+        engine: not loaded yet.
+        settings: of preparation and answers.
+        outputs: files for one volume.
+        results: folder of results; with it every volume gets its own folder.
+        quiet: show answers and notices only.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        Med2E3Error: when one volume or the model cannot be used.
+    """
+    sources = _sources(volume)
+    with Terminal(quiet=quiet) as terminal:
+        if results is not None:
+            if any(True for _ in outputs.paths()):
+                raise InputError(
+                    "--output writes the results of every volume to its own folder, so --json, "
+                    "--csv and --figure have no meaning with it.",
+                    hint="Leave them out; the same files are written to each folder.",
+                )
+            return run_batch(sources, results, questions, engine, settings, terminal)
+        if len(sources) > 1:
+            raise InputError(
+                f"The folder holds {len(sources)} volumes.",
+                hint="Say with --output RESULTS where their results are to go, or give one volume.",
+            )
+        outputs.check(sources[0].path)
+        return _one_volume(sources[0].path, questions, engine, settings, outputs, terminal)
+
+
+def _sources(volume: Path) -> list[Source]:
+    """The volumes; a folder in which none is recognised is left to the reader to judge."""
+    found = find_volumes(volume) if volume.is_dir() else []
+    return found or [Source(volume, volume.resolve().name)]
+
+
+def _one_volume(
+    path: Path,
+    questions: Sequence[Question],
+    engine: Engine,
+    settings: Settings,
+    outputs: Outputs,
+    terminal: Terminal,
+) -> int:
+    answers: Answers | None = None
+    try:
+        model_input, timings = prepare_volume(path, engine, settings, terminal)
+        answers = ask_all(model_input, questions, engine, settings, terminal, timings)
+    except KeyboardInterrupt:
+        raise Cancelled from None
+    model_notice = engine.record().notice
+    notice = f"{NOTICE} {model_notice}" if model_notice else NOTICE
+    try:
+        if answers.exchanges:
+            terminal.stage("Writing the results", brief=True)
+            written = outputs.write(answers.exchanges, model_input.voxels)
+            terminal.end_stage()
+            if written and not terminal.quiet:
+                terminal.line()
+                terminal.line(f"Written: {', '.join(path.name for path in written)}")
+    finally:
+        terminal.show_end(model_input.warnings, notice)
+    if answers.interrupted:
+        raise Cancelled("Stopped on request; what was answered so far is kept.")
+    return 0
