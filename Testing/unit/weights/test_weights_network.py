@@ -66,10 +66,12 @@ def test_no_token_is_sent_unless_given(
     hub: Hub, store: Store, entry: CatalogueEntry, commit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also not the one that another program left in the person's home folder."""
-    home = Path(os.environ["HF_HOME"])
-    home.mkdir()
-    (home / "token").write_text("hf_of_another_program")
-    monkeypatch.setenv("HF_TOKEN_PATH", str(home / "token"))
+    from huggingface_hub import constants, get_token
+
+    token_file = store.root.parent / "token"
+    token_file.write_text("hf_of_another_program")
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(token_file))
+    assert get_token() == "hf_of_another_program"
     fetch(entry, store, hub)
     assert not any("uthorization" in key for r in hub.requests for key in r.headers)
 

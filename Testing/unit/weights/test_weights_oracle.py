@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -206,6 +207,34 @@ def test_options_that_contradict(tmp_path: Path) -> None:
     for option in (("--mirror", "https://x.example"), ("--revision", "main")):
         result = run("download", NAME, "--from", str(tmp_path), *option)
         assert isinstance(sentence(result), InputError)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent as a POSIX signal")
+def test_ctrl_c_ends_with_a_sentence_and_keeps_what_is_here(
+    hub: Hub, store: Store, published: str
+) -> None:
+    large = "vision3d_model/pytorch_model.bin"
+    hub.plant(large, "pause", after=1_500_000)
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        f"sys.argv[1:] = ['models', 'download', '{NAME}', '--accept-licence', '--mirror', "
+        f"'{hub.url}']; from med2e3.cli.main import main; main()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert hub.paused.wait(120)
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=60)[0].decode()
+    hub.resume.set()
+    assert process.returncode == 130, output
+    assert "what was downloaded is kept" in output
+    assert "Traceback" not in output
+    assert not store.is_installed(NAME)
+    hub.requests.clear()
+    assert run("download", NAME, "--accept-licence", "--mirror", hub.url).exit_code == 0
+    assert hub.bodies("llm/pytorch_model.bin") == []
+    assert store.is_installed(NAME)
 
 
 def test_list_says_what_is_not_pinned() -> None:

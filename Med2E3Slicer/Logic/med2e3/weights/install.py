@@ -103,7 +103,7 @@ def _install(plan: Plan, reporter: Reporter, retry: Retry) -> Path:
     converted = _make_model(plan, folders, ready, reporter)
     if plan.keep_originals and plan.hub is not None and plan.entry.needs_conversion:
         (partial / "originals").replace(ready / "originals")
-    reporter.stage("Writing down the checksums of the installed files")
+    reporter.stage("Recording checksums")
     write_manifest(ready, Manifest(name, origins, measure(ready), converted))
     if final.exists():
         # Without a manifest (or it would count as installed): what a removal left over.
@@ -140,13 +140,13 @@ def _fetch(plan: Plan, reporter: Reporter, retry: Retry) -> tuple[Origin, ...]:
             plan.hub,
             listing,
             retry=retry,
+            stage=reporter.stage,
             notify=reporter.note,
             received=received(listing.source.repo),
         )
         for transfer in transfers:
             here[listing.source.repo, transfer.file.path] = transfer.bytes_here()
         for transfer in transfers:
-            reporter.stage(f"Downloading {transfer.file.path}")
             transfer.run()
         origins.append(_measured(listing, originals(store, name, listing.source.role)))
     return tuple(origins)

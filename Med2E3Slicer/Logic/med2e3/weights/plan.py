@@ -194,6 +194,7 @@ def transfers(
     listing: Listing,
     *,
     retry: Retry | None = None,
+    stage: Callable[[str], None] = lambda sentence: None,
     notify: Callable[[str], None] = lambda sentence: None,
     received: Callable[[str, int], None] = lambda path, size: None,
 ) -> list[Transfer]:
@@ -206,6 +207,7 @@ def transfers(
             file=file,
             target=folder / file.path,
             retry=retry or Retry(),
+            stage=stage,
             notify=notify,
             received=lambda size, path=file.path: received(path, size),  # type: ignore[misc]
         )

@@ -43,7 +43,8 @@ class Transfer:
         file: what it must be like.
         target: where it lies when it is whole and checked; the folder is made.
         retry: how often to try again.
-        notify: told each sentence a person may want to read.
+        stage: told which step begins.
+        notify: told what went wrong and what is done about it.
         received: told the number of bytes of this file that are here, each time it changes.
     """
 
@@ -52,6 +53,7 @@ class Transfer:
     file: RemoteFile
     target: Path
     retry: Retry
+    stage: Callable[[str], None]
     notify: Callable[[str], None]
     received: Callable[[int], None]
 
@@ -75,6 +77,7 @@ class Transfer:
             WeightsError: it could not be fetched, or stays damaged.
             ResourceError: the disk is full.
         """
+        self.stage(f"Downloading {self.file.path}")
         if self.target.is_file():
             if not self._difference(self.target):
                 self.received(self.file.size)
@@ -89,6 +92,7 @@ class Transfer:
             self.part.unlink(missing_ok=True)
             self.received(0)
             self.notify(f"{self.file.path} {problem}; fetching it from the start.")
+            self.stage(f"Downloading {self.file.path} again")
         raise WeightsError(
             f"The file {self.file.path} arrived damaged {_REFETCHES + 1} times: it {problem}.",
             hint="Nothing was installed. Use another network or mirror, or try again later.",
@@ -165,7 +169,7 @@ class Transfer:
 
     def _difference(self, path: Path) -> str:
         """How a file differs from what was announced; nothing when it does not."""
-        self.notify(f"Checking {self.file.path}.")
+        self.stage(f"Checking {self.file.path}")
         return digest(path).mismatch(self.file.size, self.file.sha256, self.file.git_oid)
 
 
