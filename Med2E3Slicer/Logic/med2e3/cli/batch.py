@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,13 +18,12 @@ from typing import Any
 import med2e3
 from med2e3.asking import Question
 from med2e3.cli.engine import Engine
-from med2e3.cli.failures import debug_wanted, one_line, unexpected_sentence
+from med2e3.cli.failures import debug_wanted, unexpected_sentence
 from med2e3.cli.folders import Source, signature
 from med2e3.cli.outputs import Outputs
-from med2e3.cli.run import Settings, ask_all, prepare_volume
+from med2e3.cli.run import Settings, ask_all, load_model, prepare_volume
 from med2e3.cli.terminal import Terminal
 from med2e3.errors import InputError, Med2E3Error
-from med2e3.notice import NOTICE
 from med2e3.record.atomic import write_text
 
 #: written last into a volume's folder: its results are complete, and what they were made from
@@ -84,7 +84,9 @@ def run_batch(
     entries = [Entry(source.name) for source in sources]
     try:
         for number, (source, entry) in enumerate(zip(sources, entries, strict=True), start=1):
-            terminal.remark(f"[{number}/{len(sources)}] {source.name}")
+            if number > 1:
+                terminal.line()
+            terminal.line(f"[{number}/{len(sources)}] {source.name}", style="bold")
             _one(source, entry, results / source.name, task, questions, engine, settings, terminal)
             if entry.state is State.STOPPED:
                 break
@@ -110,41 +112,46 @@ def _one(
     terminal: Terminal,
 ) -> None:
     """Answer for one volume and note in ``entry`` what became of it."""
-    model_needed = False
-    try:
+    outputs = Outputs.in_folder(folder)
+    with _failure_noted(entry, terminal):
         made_from = _with_volume(task, source.path)
-        outputs = Outputs.in_folder(folder)
         if _is_finished(folder, outputs, made_from):
             entry.state = State.KEPT
             return
         (folder / FINISHED).unlink(missing_ok=True)
-        model_input, timings = prepare_volume(source.path, engine, settings, terminal)
-        model_needed = not engine.is_loaded
-        if model_needed:
-            terminal.stage("Loading the model")
-            engine.load()
-            terminal.end_stage()
-            model_needed = False
-        answers = ask_all(model_input, questions, engine, settings, terminal, timings)
+        outputs.check()
+        prepared = prepare_volume(source.path, engine, settings, terminal)
+    if entry.state is State.FAILED:
+        return
+    load_model(engine, terminal)  # without a model no volume can be answered: this ends the batch
+    with _failure_noted(entry, terminal):
+        answers = ask_all(prepared, questions, engine, settings, terminal)
+        terminal.show_warnings(prepared.model_input.warnings)
         if answers.exchanges:
-            outputs.check()
-            outputs.write(answers.exchanges, model_input.voxels)
+            outputs.write(answers.exchanges, prepared.model_input.voxels)
         if answers.interrupted:
             entry.state = State.STOPPED
             return
+        if answers.stopped_by is not None:
+            raise answers.stopped_by
         note = {"med2e3": med2e3.__version__, "made_from": made_from}
         write_text(folder / FINISHED, json.dumps(note, indent=2) + "\n")
         entry.state = State.ANSWERED
+
+
+@contextmanager
+def _failure_noted(entry: Entry, terminal: Terminal) -> Iterator[None]:
+    """Note a failure in ``entry``, so that one bad volume does not end a night's work."""
+    try:
+        yield
     except Med2E3Error as error:
-        if model_needed:
-            raise
-        entry.state, entry.reason = State.FAILED, one_line(error)
-        terminal.remark(f"{source.name}: {entry.reason}")
-    except Exception as error:  # one strange volume must not end a night's work
-        if model_needed or debug_wanted():
+        entry.state, entry.reason = State.FAILED, str(error)
+    except Exception as error:
+        if debug_wanted():
             raise
         entry.state, entry.reason = State.FAILED, unexpected_sentence(error)
-        terminal.remark(f"{source.name}: {entry.reason}")
+    if entry.state is State.FAILED:
+        terminal.remark(f"{entry.volume}: {entry.reason}")
 
 
 def _check_folder(results: Path) -> None:
@@ -205,5 +212,4 @@ def _show_summary(entries: Sequence[Entry], engine: Engine, terminal: Terminal) 
     for entry in entries:
         if entry.state is State.FAILED:
             terminal.line(f"  {entry.volume}: {entry.reason}")
-    notice = engine.record().notice
-    terminal.line(f"{NOTICE} {notice}" if notice else NOTICE, style="bold")
+    terminal.show_notice(engine.notice())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from med2e3.errors import InputError
 from med2e3.model_info import read_model_info
-from med2e3.notice import UNTRAINED_NOTICE
+from med2e3.notice import NOTICE, UNTRAINED_NOTICE
 from med2e3.record import ModelRecord
 from med2e3.weights import model_identity, resolve_model
 
@@ -81,3 +81,7 @@ class Engine:
                 notice=UNTRAINED_NOTICE if self.info.untrained else None,
             )
         return self._record
+
+    def notice(self) -> str:
+        """What must be shown with every answer."""
+        return f"{NOTICE} {UNTRAINED_NOTICE}" if self.info.untrained else NOTICE

@@ -23,11 +23,6 @@ def debug_wanted() -> bool:
     return os.environ.get(DEBUG_VARIABLE, "") not in ("", "0")
 
 
-def one_line(error: Med2E3Error) -> str:
-    """The error's sentence and hint, for a person."""
-    return str(error)
-
-
 def show_error(error: Med2E3Error) -> None:
     """Write an expected error to stderr: one sentence, and a hint on a line of its own."""
     if debug_wanted():
@@ -43,7 +38,7 @@ def show_unexpected(error: BaseException) -> None:
     """Write an unexpected error to stderr as a sentence, and its traceback to a log file."""
     if debug_wanted():
         traceback.print_exception(error, file=sys.stderr)
-    print(unexpected_sentence(error), file=sys.stderr)
+    print(f"Error: {unexpected_sentence(error)}", file=sys.stderr)
 
 
 def unexpected_sentence(error: BaseException) -> str:
@@ -51,9 +46,9 @@ def unexpected_sentence(error: BaseException) -> str:
     kind = type(error).__name__
     name = _write_log(error)
     if name is None:
-        return f"Error: something unexpected happened ({kind}). Run again with --debug to see it."
+        return f"Something unexpected happened ({kind}). Run `med2e3 --debug ...` to see it."
     return (
-        f"Error: something unexpected happened ({kind}). Details are in the log file {name}, "
+        f"Something unexpected happened ({kind}). Details are in the log file {name}, "
         "in the folder 'logs' of the model store; `med2e3 --debug ...` shows them."
     )
 

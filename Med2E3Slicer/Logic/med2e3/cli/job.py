@@ -14,10 +14,9 @@ from med2e3.cli.batch import run_batch
 from med2e3.cli.engine import Engine
 from med2e3.cli.folders import Source, find_volumes
 from med2e3.cli.outputs import Outputs
-from med2e3.cli.run import Answers, Settings, ask_all, prepare_volume
+from med2e3.cli.run import Settings, ask_all, prepare_volume
 from med2e3.cli.terminal import Terminal
 from med2e3.errors import Cancelled, InputError
-from med2e3.notice import NOTICE
 
 
 def do_job(
@@ -80,24 +79,22 @@ def _one_volume(
     outputs: Outputs,
     terminal: Terminal,
 ) -> int:
-    answers: Answers | None = None
     try:
-        model_input, timings = prepare_volume(path, engine, settings, terminal)
-        answers = ask_all(model_input, questions, engine, settings, terminal, timings)
+        prepared = prepare_volume(path, engine, settings, terminal)
+        answers = ask_all(prepared, questions, engine, settings, terminal)
     except KeyboardInterrupt:
         raise Cancelled from None
-    model_notice = engine.record().notice
-    notice = f"{NOTICE} {model_notice}" if model_notice else NOTICE
     try:
         if answers.exchanges:
             terminal.stage("Writing the results", brief=True)
-            written = outputs.write(answers.exchanges, model_input.voxels)
+            written = outputs.write(answers.exchanges, prepared.model_input.voxels)
             terminal.end_stage()
             if written and not terminal.quiet:
                 terminal.line()
                 terminal.line(f"Written: {', '.join(path.name for path in written)}")
     finally:
-        terminal.show_end(model_input.warnings, notice)
-    if answers.interrupted:
-        raise Cancelled("Stopped on request; what was answered so far is kept.")
+        terminal.show_warnings(prepared.model_input.warnings)
+        terminal.show_notice(engine.notice())
+    if answers.stopped_by is not None:
+        raise answers.stopped_by
     return 0

@@ -13,13 +13,24 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from med2e3.asking import Done, GenerationOptions, Progress, Question, Scores, Stage, Token
+from med2e3.asking import (
+    Done,
+    Event,
+    GenerationOptions,
+    Progress,
+    Question,
+    Scores,
+    Stage,
+    Token,
+)
 from med2e3.cli.engine import Engine
 from med2e3.cli.terminal import Terminal
-from med2e3.errors import Med2E3Error, ResourceError
+from med2e3.errors import Cancelled, Med2E3Error, ResourceError
 from med2e3.record import Exchange, VolumeRecord, build_exchange
-from med2e3.volume import ModelInput, WindowChoice, prepare, read_volume
+from med2e3.volume import ModelInput, Volume, WindowChoice, prepare, read_volume
+from med2e3.volume.orientation import view_of
 
 _STAGES = {
     "preparing": "Preparing the volume",
@@ -28,6 +39,7 @@ _STAGES = {
     "scoring": "Scoring the slices",
     "generating": "Answering",
 }
+_STOPPED = "Stopped on request; what was answered so far is kept."
 
 
 @dataclass(frozen=True)
@@ -50,27 +62,41 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """A volume made ready for the model.
+
+    Args:
+        model_input: what will be asked about.
+        preprocessing: every choice that was made, for the records.
+        timings_s: seconds that reading and preparing took.
+    """
+
+    model_input: ModelInput
+    preprocessing: dict[str, Any]
+    timings_s: dict[str, float]
+
+
+@dataclass(frozen=True)
 class Answers:
     """What came of one volume.
 
     Args:
         exchanges: finished ones, and a stopped one that has words.
-        model_input: what was asked about.
-        interrupted: whether a person stopped it.
+        stopped_by: what ended it before the last question; to be raised once ``exchanges`` are
+            written.
     """
 
     exchanges: tuple[Exchange, ...]
-    model_input: ModelInput
-    interrupted: bool
+    stopped_by: BaseException | None = None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a person stopped it."""
+        return isinstance(self.stopped_by, Cancelled)
 
 
-def prepare_volume(
-    path: Path, engine: Engine, settings: Settings, terminal: Terminal
-) -> tuple[ModelInput, dict[str, float]]:
+def prepare_volume(path: Path, engine: Engine, settings: Settings, terminal: Terminal) -> Prepared:
     """Read a volume and make the model input of it; loads no model.
-
-    Returns:
-        The model input, and the seconds that reading and preparing took.
 
     Raises:
         InputError: when the volume cannot be used.
@@ -88,78 +114,102 @@ def prepare_volume(
     )
     prepared = time.perf_counter()
     terminal.end_stage()
-    return model_input, {"read": read - start, "prepare": prepared - read}
+    spacing = pixel_spacing_mm(volume, model_input)
+    return Prepared(
+        model_input,
+        model_input.preprocessing | {"pixel_spacing_mm": spacing},
+        {"read": read - start, "prepare": prepared - read},
+    )
+
+
+def pixel_spacing_mm(volume: Volume, model_input: ModelInput) -> list[float] | None:
+    """Distance of neighbouring rows and columns of the model's pictures; ``None`` if unknown."""
+    if volume.ijk_to_lps is None or volume.spacing_mm is None:
+        return None
+    made = model_input.preprocessing
+    view = view_of(volume.ijk_to_lps, made["plane_requested"], made["slice_order"])
+    return [
+        volume.spacing_mm[axis] * (stop - start) / size
+        for axis, (start, stop), size in zip(
+            view.axes[1:], made["crop_box"][1:], model_input.voxels.shape[1:], strict=True
+        )
+    ]
+
+
+def load_model(engine: Engine, terminal: Terminal) -> None:
+    """Load the model if it is not loaded, and say so."""
+    if engine.is_loaded:
+        return
+    terminal.stage("Loading the model")
+    engine.load()
+    engine.record()
+    terminal.end_stage()
 
 
 def ask_all(
-    model_input: ModelInput,
+    prepared: Prepared,
     questions: Sequence[Question],
     engine: Engine,
     settings: Settings,
     terminal: Terminal,
-    timings_s: dict[str, float],
 ) -> Answers:
-    """Ask every question about one model input; the first Ctrl-C ends with what there is.
+    """Ask every question about one volume; the first Ctrl-C ends with what there is.
 
     Args:
-        model_input: what :func:`prepare_volume` gave.
+        prepared: what :func:`prepare_volume` gave.
         questions: at least one.
         engine: loads its model here, if it was not loaded before.
         settings: of the answers.
         terminal: shows everything as it comes.
-        timings_s: seconds spent before, for the records.
 
     Raises:
-        Med2E3Error: when the model cannot be loaded or a question cannot be asked.
+        Med2E3Error: when the model cannot be loaded, or a question does not fit into it.
     """
+    model_input = prepared.model_input
+    timings_s = prepared.timings_s
     if not engine.is_loaded:
-        terminal.stage("Loading the model")
-        engine.load()
+        load_model(engine, terminal)
         timings_s = timings_s | {"load": engine.load_seconds}
-    model = engine.record()
-    terminal.end_stage()
+    session = engine.load()
     exchanges: list[Exchange] = []
-    interrupted = False
     with _ctrl_c_sets(threading.Event()) as cancel:
-        for number, question in enumerate(questions, start=1):
-            if cancel.is_set():
-                interrupted = True
-                break
-            terminal.start_question(question, number, len(questions))
-            done = _ask(model_input, question, engine, settings.options, terminal, cancel)
-            interrupted = done.finish_reason == "cancelled"
-            if interrupted and not done.token_ids:
-                break
-            session = engine.load()
-            exchange = build_exchange(
-                question,
-                done,
-                slices=model_input.slice_map.as_records(),
-                model=model,
-                volume=VolumeRecord(model_input.sha256, model_input.voxels.shape),
-                preprocessing=model_input.preprocessing,
-                generation=settings.options.as_dict()
-                | {"device": session.device, "dtype": session.dtype, "seed": done.seed},
-                warnings=model_input.warnings,
-                extra_timings_s=timings_s,
-            )
-            terminal.show_exchange(exchange)
-            exchanges.append(exchange)
-            if interrupted:
-                break
-    return Answers(tuple(exchanges), model_input, interrupted)
+        # every question is checked here, before the first is answered
+        streams = [
+            session.ask(model_input, question, settings.options, cancel=cancel)
+            for question in questions
+        ]
+        try:
+            for number, (question, events) in enumerate(zip(questions, streams, strict=True), 1):
+                terminal.start_question(question, number, len(questions))
+                done = _follow(events, terminal)
+                if done.token_ids or done.finish_reason != "cancelled":
+                    exchange = build_exchange(
+                        question,
+                        done,
+                        slices=model_input.slice_map.as_records(),
+                        model=engine.record(),
+                        volume=VolumeRecord(model_input.sha256, model_input.voxels.shape),
+                        preprocessing=prepared.preprocessing,
+                        generation=settings.options.as_dict()
+                        | {"device": session.device, "dtype": session.dtype, "seed": done.seed},
+                        warnings=model_input.warnings,
+                        extra_timings_s=timings_s,
+                    )
+                    exchanges.append(exchange)
+                    terminal.show_exchange(exchange)
+                if cancel.is_set():
+                    return Answers(tuple(exchanges), Cancelled(_STOPPED))
+        except KeyboardInterrupt:
+            return Answers(tuple(exchanges), Cancelled(_STOPPED))
+        except Exception as error:  # what was answered before is kept; the caller raises it
+            return Answers(tuple(exchanges), error)
+    return Answers(tuple(exchanges))
 
 
-def _ask(
-    model_input: ModelInput,
-    question: Question,
-    engine: Engine,
-    options: GenerationOptions,
-    terminal: Terminal,
-    cancel: threading.Event,
-) -> Done:
+def _follow(events: Iterator[Event], terminal: Terminal) -> Done:
+    """Show an answer as it comes; gives its last event."""
     try:
-        for event in engine.load().ask(model_input, question, options, cancel=cancel):
+        for event in events:
             match event:
                 case Stage(name=name):
                     terminal.stage(_STAGES[name], brief=name != "encoding")

@@ -148,13 +148,19 @@ class Terminal:
         else:
             self.line("This model gives no slice scores.")
 
-    def show_end(self, warnings: Sequence[str], notice: str) -> None:
-        """Warnings and the notice, which is never left out."""
+    def show_warnings(self, warnings: Sequence[str]) -> None:
+        """What a person should know about the volume."""
         self.end_stage()
-        if not self.quiet:
+        if warnings and not self.quiet:
             self.line()
             for warning in warnings:
                 self.line(f"Warning: {warning}", style="yellow")
+
+    def show_notice(self, notice: str) -> None:
+        """The notice, which is never left out."""
+        self.end_stage()
+        if not self.quiet:
+            self.line()
         self.line(notice, style="bold")
 
 

@@ -147,5 +147,5 @@ def _block(
 
 
 def _card(text: str, width: float, card: str, color: str, *, bold: bool) -> Block:
-    lines = wrap(text, width - 2 * _PADDING, font(9, bold=bold))
-    return Block(tuple(lines), 9, bold=bold, color=color, card=card, width=width, after=0.08)
+    lines = wrap(text, width - 2 * _PADDING, font(8.5, bold=bold))
+    return Block(tuple(lines), 8.5, bold=bold, color=color, card=card, width=width, after=0.08)
