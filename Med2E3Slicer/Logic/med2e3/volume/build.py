@@ -121,8 +121,8 @@ def _about_body(voxels: Voxels, ijk_to_lps: Matrix, trust_spacing: bool) -> list
     if finding:
         raise VolumeError(
             f"{finding}, so the voxel spacing is probably wrong and positions would be, too.",
-            hint="Correct the spacing; if it is right (a small child), say that the spacing can "
-            "be trusted.",
+            hint="Correct the spacing; if it is right (a small child), ask for the spacing to be "
+            "trusted (--trust-spacing).",
         )
     if body.width_mm < narrowest and body.width_mm > 1.15 * body.depth_mm:
         return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +31,15 @@ class Decoded:
     display_window: tuple[float, float] | None = None
     declares_hu: bool | None = None
     warnings: tuple[str, ...] = ()
+
+
+def too_many_dimensions(size: Sequence[int]) -> VolumeError:
+    """The error for a file of more than three dimensions (sizes in the file's order)."""
+    return VolumeError(
+        f"The file holds {len(size)} dimensions ({' x '.join(map(str, size))}), such as several "
+        "time points or channels; one volume of 3 dimensions is needed.",
+        hint="Export one of them as a volume.",
+    )
 
 
 def cut_short(detail: str = "") -> VolumeError:

@@ -178,8 +178,10 @@ class _Elements:
     def next(self) -> tuple[int, int, bytes] | None:
         """Tag, length and VR of the next element, the stream then at its value."""
         head = self.stream.read(8)
-        if len(head) < 8:
+        if not head:
             return None
+        if len(head) < 8:
+            raise ValueError("ends within an element")
         group, element = struct.unpack_from(self.order + "HH", head)
         tag = group << 16 | element
         if group == 0xFFFE or not self.explicit:

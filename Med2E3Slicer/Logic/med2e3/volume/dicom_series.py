@@ -113,8 +113,12 @@ def sort_and_check(stack: Stack) -> tuple[list[Slice], npt.NDArray[np.float64], 
     index = np.arange(len(slices))
     step, origin = np.polyfit(index, positions, 1)
     gap = float(step @ normal)
-    off_grid = np.linalg.norm(positions - (origin + index[:, None] * step), axis=1)
-    if off_grid.max() > max(_GRID_TOLERANCE * gap, 0.05):
+    residual = positions - (origin + index[:, None] * step)
+    tolerance = max(_GRID_TOLERANCE * gap, 0.05)
+    if np.abs(residual @ normal).max() > tolerance:
+        raise _uneven(np.diff(positions @ normal))
+    off_grid = np.linalg.norm(residual, axis=1)
+    if off_grid.max() > tolerance:
         raise VolumeError(
             f"The slices do not lie in a straight row (one is {off_grid.max():.2g} mm beside it), "
             "so they do not form one volume.",
@@ -181,7 +185,11 @@ def _check_gaps(along: npt.NDArray[np.float64]) -> None:
             f"{largest:.2f} mm.",
             hint="Give the whole series.",
         )
-    raise VolumeError(
-        f"The slices are unevenly spaced: gaps run from {smallest:.2f} to {largest:.2f} mm.",
+    raise _uneven(gaps)
+
+
+def _uneven(gaps: npt.NDArray[np.float64]) -> VolumeError:
+    return VolumeError(
+        f"The slices are unevenly spaced: gaps run from {gaps.min():.2f} to {gaps.max():.2f} mm.",
         hint="Give a series with even spacing, or resample it to even spacing first.",
     )

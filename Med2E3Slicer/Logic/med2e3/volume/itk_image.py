@@ -7,16 +7,19 @@ the orientation is known, and whether the file is a segmentation.
 from __future__ import annotations
 
 import re
+import zlib
 from pathlib import Path
 
 import numpy as np
 import SimpleITK
 
 from med2e3.errors import VolumeError
-from med2e3.volume.decoded import Decoded, cut_short, not_a
+from med2e3.volume.decoded import Decoded, cut_short, not_a, too_many_dimensions
 
 SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
 
+#: of zlib: either format, told apart by its first bytes
+_ZLIB_OR_GZIP = 47
 _LONGEST_HEADER = 1 << 20
 _NRRD_SPACES = {
     "left-posterior-superior", "lps", "right-anterior-superior", "ras",
@@ -39,12 +42,20 @@ def read_nrrd(path: Path) -> Decoded:
         raw = stream.read(_LONGEST_HEADER)
     if not raw.startswith(b"NRRD"):
         raise not_a("NRRD")
-    text = re.split(rb"\r?\n\r?\n", raw, maxsplit=1)[0].decode("latin-1")
+    end = re.search(rb"\r?\n\r?\n", raw)
+    text = raw[: end.start() if end else len(raw)].decode("latin-1")
     fields = _fields(text, r":(?!=)")
     if re.search(r"^Segment\d+_", text, re.MULTILINE) or path.name.lower().endswith(".seg.nrrd"):
         raise VolumeError(
             "This is a segmentation, not an image.", hint="Give the volume that was segmented."
         )
+    name = fields.get("data file", fields.get("datafile", ""))
+    data, start = path, end.end() if end else len(raw)
+    in_many_files = name.upper().startswith("LIST") or "%" in name
+    if name and not in_many_files:
+        data, start = _data_file(path, name), 0
+    if fields.get("encoding", "").lower() in ("gzip", "gz") and not in_many_files:
+        _check_compressed(data, start)
     image = _read(path, "NrrdImageIO")
     oriented = fields.get("space", "").lower() in _NRRD_SPACES and "space directions" in fields
     scale = 1.0
@@ -66,7 +77,7 @@ def read_metaimage(path: Path) -> Decoded:
     if end is None or b"DimSize" not in raw[: end.start()]:
         raise not_a("MetaImage")
     fields = _fields(raw[: end.end()].decode("latin-1"), "=")
-    _check_meta_size(path, fields, end.end())
+    _check_meta_data(path, fields, end.end())
     oriented = {"transformmatrix", "orientation", "rotation"} & fields.keys() and {
         "elementspacing", "elementsize"
     } & fields.keys()  # fmt: skip
@@ -79,34 +90,52 @@ def _fields(text: str, separator: str) -> dict[str, str]:
     return {pair[0].strip().lower(): pair[1].strip() for pair in pairs if len(pair) == 2}
 
 
-def _check_meta_size(path: Path, fields: dict[str, str], header_size: int) -> None:
-    """MetaIO complains on the terminal about a short file; find out before it does."""
-    data_file = fields["elementdatafile"]
-    if data_file.upper().startswith("LIST") or "%" in data_file:
+def _check_compressed(path: Path, start: int) -> None:
+    """Neither format's reader compares the checksum of compressed data."""
+    inflate = zlib.decompressobj(_ZLIB_OR_GZIP)
+    with path.open("rb") as stream:
+        stream.seek(start)
+        try:
+            while not inflate.eof and (chunk := stream.read(1 << 16)):
+                inflate.decompress(chunk)
+        except zlib.error as error:
+            raise cut_short(str(error)) from error
+    if not inflate.eof:
+        raise cut_short("the compressed data end early")
+
+
+def _data_file(path: Path, name: str) -> Path:
+    data = path.parent / name
+    if not data.is_file():
+        raise VolumeError(
+            "The data file that the header refers to is missing.",
+            hint="Keep both files in one folder.",
+        )
+    return data
+
+
+def _check_meta_data(path: Path, fields: dict[str, str], header_size: int) -> None:
+    """Whether the voxels are all there: MetaIO complains on the terminal only."""
+    name = fields["elementdatafile"]
+    if name.upper().startswith("LIST") or "%" in name:
         raise VolumeError(
             "The MetaImage header refers to one file per slice, which is not supported.",
             hint="Save the volume as one .mha or .nrrd file.",
         )
-    if data_file.upper() == "LOCAL":
-        available = path.stat().st_size - header_size
-    else:
-        data_path = path.parent / data_file
-        if not data_path.is_file():
-            raise VolumeError(
-                "The data file that the header refers to is missing.",
-                hint="Keep both files in one folder.",
-            )
-        available = data_path.stat().st_size
+    data, start = path, header_size
+    if name.upper() != "LOCAL":
+        data, start = _data_file(path, name), 0
     if fields.get("compresseddata", "false").lower() == "true":
-        needed = int(fields.get("compresseddatasize", "0") or 0)
-    else:
-        element = fields.get("elementtype", "").upper().removeprefix("MET_").removesuffix("_ARRAY")
-        try:
-            voxels = np.prod([int(n) for n in fields["dimsize"].split()], dtype=object)
-            channels = int(fields.get("elementnumberofchannels", "1"))
-        except ValueError as error:
-            raise not_a("MetaImage", str(error)) from error
-        needed = int(voxels) * channels * _META_BYTES.get(element, 1)
+        _check_compressed(data, start)
+        return
+    element = fields.get("elementtype", "").upper().removeprefix("MET_").removesuffix("_ARRAY")
+    try:
+        voxels = np.prod([int(n) for n in fields["dimsize"].split()], dtype=object)
+        channels = int(fields.get("elementnumberofchannels", "1"))
+    except ValueError as error:
+        raise not_a("MetaImage", str(error)) from error
+    needed = int(voxels) * channels * _META_BYTES.get(element, 1)
+    available = data.stat().st_size - start
     if available < needed:
         raise cut_short(f"{available} of {needed} bytes")
 
@@ -126,11 +155,7 @@ def _read(path: Path, image_io: str) -> SimpleITK.Image:
         while len(size) > 3 and size[-1] == 1:
             size = size[:-1]
         if len(size) > 3:
-            raise VolumeError(
-                f"The file holds {len(size)} dimensions ({' x '.join(map(str, size))}), such as "
-                "several time points; one volume of 3 dimensions is needed.",
-                hint="Export one of them as a volume.",
-            )
+            raise too_many_dimensions(size)
         reader.SetExtractSize([*size, *[0] * (reader.GetDimension() - len(size))])
         image: SimpleITK.Image = reader.Execute()
     except RuntimeError as error:

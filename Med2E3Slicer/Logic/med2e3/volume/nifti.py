@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from med2e3.errors import VolumeError
-from med2e3.volume.decoded import Decoded, cut_short, not_a
+from med2e3.volume.decoded import Decoded, cut_short, not_a, too_many_dimensions
 from med2e3.volume.volume import LPS_FROM_RAS, Voxels
 
 _DTYPES = {
@@ -146,11 +146,7 @@ def _shape_kji(header: _Header) -> tuple[int, ...]:
     while len(shape) > 3 and shape[-1] == 1:
         shape.pop()
     if len(shape) > 3:
-        raise VolumeError(
-            f"The file holds {len(shape)} dimensions ({' x '.join(map(str, shape))}), such as "
-            "several time points or channels; one volume of 3 dimensions is needed.",
-            hint="Export one of them as a volume.",
-        )
+        raise too_many_dimensions(shape)
     return tuple(reversed(shape))
 
 

@@ -15,7 +15,7 @@ from med2e3.volume.plausibility import why_not_a_ct_scale
 from med2e3.volume.resample import Float32
 from med2e3.volume.volume import Volume
 
-#: (center, width) in HU, as Radiopaedia, where the training pictures come from, recommends them
+#: (center, width) in HU, in common clinical use
 PRESETS: dict[str, tuple[float, float]] = {
     "soft-tissue": (40.0, 400.0),
     "lung": (-600.0, 1500.0),
