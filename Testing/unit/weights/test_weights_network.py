@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -199,6 +200,15 @@ def test_proxy_of_the_environment_is_used(hub: Hub, store: Store, commit: str) -
         output, _ = process.communicate(timeout=120)
         assert process.returncode == 0, output.decode()
         assert seen == []
+
+
+def test_socks_proxy_without_its_package_is_said(hub: Hub, store: Store, commit: str) -> None:
+    if importlib.util.find_spec("socksio") is not None:
+        pytest.skip("the package for SOCKS proxies is installed here")
+    process = start(hub.url, ALL_PROXY="socks5://127.0.0.1:9", NO_PROXY="")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert b"WeightsError: The proxy of this computer is of the SOCKS kind" in output
 
 
 def test_killed_process_leaves_no_model_and_the_next_one_continues(

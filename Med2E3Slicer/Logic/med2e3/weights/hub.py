@@ -124,6 +124,14 @@ class Hub:
             )
         except (HTTP_ERROR, hub_errors.OfflineModeIsEnabled) as error:
             refuse(error, self, source.repo, revision)
+        except ImportError as error:
+            # The client looks at the proxy's address only when it is first used.
+            raise WeightsError(
+                "The proxy of this computer is of the SOCKS kind, for which a package is missing.",
+                hint="Install it with `pip install socksio`, or set HTTPS_PROXY to an HTTP proxy "
+                "and unset ALL_PROXY.",
+                detail=repr(error),
+            ) from error
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise self._no_hub(detail=repr(error)) from error
         commit = info.sha or ""

@@ -78,7 +78,5 @@ class Retry:
                     raise
                 wait = self.first_wait_s * 2 ** (failures - 1)
                 wait = min(max(wait, error.retry_after_s or 0.0), self.longest_wait_s)
-                notify(
-                    f"{error.sentence} Trying again in {wait:.0f} s ({failures} of {self.times})."
-                )
+                notify(f"{error.sentence} Trying again in {wait:g} s ({failures} of {self.times}).")
                 self.sleep(wait)
