@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import os
 import re
@@ -132,6 +133,22 @@ def test_every_requirement_has_a_tested_version() -> None:
         version = pins.get(canonicalize_name(requirement.name))
         assert version is not None, f"{requirement.name} is not in constraints.txt"
         assert requirement.specifier.contains(version), f"{text} against {version}"
+
+
+def test_every_imported_package_is_required() -> None:
+    """A package that only happens to be installed is missing on a fresh machine."""
+    required = {
+        canonicalize_name(Requirement(text).name) for text in PROJECT["project"]["dependencies"]
+    }
+    imported = set()
+    for path in (MODULE / "Logic" / "med2e3").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+                imported.add(node.module.partition(".")[0])
+    foreign = {canonicalize_name(name) for name in imported - sys.stdlib_module_names - {"med2e3"}}
+    assert foreign <= required
 
 
 def test_changelog_tells_of_this_version() -> None:
