@@ -97,6 +97,25 @@ def test_server_that_ignores_ranges_starts_over(
     assert (folder / LARGE).read_bytes() == tiny_files[LARGE]
 
 
+def test_silent_connection_counts_as_lost(
+    hub: Hub,
+    store: Store,
+    entry: CatalogueEntry,
+    tiny_files: dict[str, bytes],
+    commit: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from med2e3.weights import transfer
+
+    monkeypatch.setattr(transfer, "TIMEOUT_S", 0.5)
+    hub.plant(LARGE, "pause", after=1_000_000)
+    folder = fetch(entry, store, hub)
+    assert (folder / LARGE).read_bytes() == tiny_files[LARGE]
+    first, second = hub.bodies(LARGE)
+    assert "range" not in first.headers
+    assert second.headers["range"].startswith("bytes=")
+
+
 @pytest.mark.parametrize("path", [LARGE, "config.json"])
 @pytest.mark.parametrize("kind", ["corrupt", "longer", "shorter"])
 def test_damaged_file_is_fetched_again(
