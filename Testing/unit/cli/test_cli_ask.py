@@ -139,6 +139,15 @@ def test_quiet_prints_the_answers_and_the_notice_only(
     assert ended.err == ""
 
 
+def test_a_warning_is_never_hidden(run_cli: RunCli, tmp_path: Path) -> None:
+    ct = write_ct(tmp_path / "ct.mha")
+    loud = run_cli("ask", ct, "Where?", "--max-new-tokens", 1)
+    quiet = run_cli("ask", ct, "Where?", "--max-new-tokens", 1, "--quiet")
+    assert "Warning: The file has no window of its own" in loud.out
+    assert quiet.err.startswith("Warning: The file has no window of its own")
+    assert "Warning" not in quiet.out
+
+
 def test_sampling_is_repeatable_and_its_seed_is_recorded(
     run_cli: RunCli, volume: Path, tmp_path: Path
 ) -> None:

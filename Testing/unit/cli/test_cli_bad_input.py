@@ -37,6 +37,7 @@ BAD_OPTIONS = {
     "figure": ["Where?", "--figure", "picture.jpeg"],
     "questions file": ["--questions", "absent.txt"],
     "conversation file": ["Where?", "--conversation", "absent.json"],
+    "figure name too long": ["Where?", "--figure", "x" * 5000 + ".png"],
     "results and files": ["Where?", "--output", "results", "--json", "a.json"],
 }
 
@@ -57,6 +58,7 @@ def test_bad_options(
         ["ask", "absent.nii.gz", "Where?"],
         ["ask", "broken.nii.gz", "Where?"],
         ["ask", "empty", "Where?"],
+        ["ask", "x" * 5000, "Where?"],
         ["ask", "two", "Where?"],
         ["report", "scan.npy", "--json", "folder/below/file.npy/x.json", "--window", "40"],
         ["report", "scan.npy", "--json", "scan.npy"],
@@ -65,7 +67,7 @@ def test_bad_options(
         ["ask", "scan.npy", "Where?", "--no-such-option"],
         ["ask", "scan.npy", "Where?", "--max-new-tokens", "many"],
     ],
-    ids=lambda arguments: " ".join(arguments[:2] + arguments[3:]),
+    ids=lambda arguments: " ".join(arguments[:2] + arguments[3:])[:40],
 )
 def test_bad_input_never_loads_torch(
     run_fresh: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]

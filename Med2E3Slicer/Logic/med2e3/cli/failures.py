@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 import med2e3
-from med2e3.errors import Med2E3Error
+from med2e3.errors import Cancelled, Med2E3Error
 
 DEBUG_VARIABLE = "MED2E3_DEBUG"
 
@@ -27,7 +27,8 @@ def show_error(error: Med2E3Error) -> None:
     """Write an expected error to stderr: one sentence, and a hint on a line of its own."""
     if debug_wanted():
         traceback.print_exception(error, file=sys.stderr)
-    print(f"Error: {error.sentence}", file=sys.stderr)
+    start = "" if isinstance(error, Cancelled) else "Error: "
+    print(f"{start}{error.sentence}", file=sys.stderr)
     if error.hint:
         print(error.hint, file=sys.stderr)
     if error.detail and debug_wanted():
@@ -55,12 +56,20 @@ def unexpected_sentence(error: BaseException) -> str:
 
 def without_paths(text: str) -> str:
     """Take the home folder and the command line's paths out of a text."""
-    hidden = {argument for argument in sys.argv[1:] if os.sep in argument or "/" in argument}
+    hidden = {argument for argument in sys.argv[1:] if "/" in argument or is_path(argument)}
     hidden |= {str(Path(argument).absolute()) for argument in hidden}
     for argument in sorted(hidden, key=len, reverse=True):
         if len(argument) > 1:
             text = text.replace(argument, "<path>")
     return text.replace(str(Path.home()), "~")
+
+
+def is_path(text: str) -> bool:
+    """Whether a file or folder of this name exists; False for texts that cannot be names."""
+    try:
+        return Path(text).exists()
+    except OSError:
+        return False
 
 
 def _write_log(error: BaseException) -> str | None:

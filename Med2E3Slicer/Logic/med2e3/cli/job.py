@@ -67,8 +67,15 @@ def do_job(
 
 def _sources(volume: Path) -> list[Source]:
     """The volumes; a folder in which none is recognised is left to the reader to judge."""
-    found = find_volumes(volume) if volume.is_dir() else []
-    return found or [Source(volume, volume.resolve().name)]
+    try:
+        found = find_volumes(volume) if volume.is_dir() else []
+        return found or [Source(volume, volume.resolve().name)]
+    except OSError as error:  # not a possible name, or not on a readable disk
+        raise InputError(
+            f"The volume cannot be opened: {error.strerror or error}.",
+            hint="Check the path.",
+            detail=repr(error),
+        ) from error
 
 
 def _one_volume(

@@ -5,6 +5,7 @@ Knows file names and the order of writing; does not know how an answer comes abo
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -97,23 +98,20 @@ class Outputs:
 
 def _probe(path: Path) -> None:
     """Try to write beside ``path``, leaving nothing behind."""
-    if path.is_dir():
-        raise InputError(
-            f"{path.name!r} is a folder, so no file can be written there.",
-            hint="Add a file name to it.",
-        )
     try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
         if path.exists() and not path.is_file():
             return  # a pipe or a device
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and not os.access(path, os.W_OK):
-            raise PermissionError(13, "it is write-protected")
+            raise PermissionError(errno.EACCES, "it is write-protected")
         trial = path.with_name(f".{path.name[:100]}.{os.getpid()}.trial")
         trial.touch()
         trial.unlink()
     except OSError as error:
         raise InputError(
             f"The file {path.name!r} cannot be written: {error.strerror or error}.",
-            hint="Choose a folder that you may write to.",
+            hint="Choose a file name in a folder that you may write to.",
             detail=repr(error),
         ) from error

@@ -149,9 +149,12 @@ class Terminal:
             self.line("This model gives no slice scores.")
 
     def show_warnings(self, warnings: Sequence[str]) -> None:
-        """What a person should know about the volume."""
+        """What a person should know about the volume; on standard error when quiet."""
         self.end_stage()
-        if warnings and not self.quiet:
+        if self.quiet:
+            for warning in warnings:
+                self.remark(f"Warning: {warning}")
+        elif warnings:
             self.line()
             for warning in warnings:
                 self.line(f"Warning: {warning}", style="yellow")
