@@ -263,6 +263,9 @@ CASES: dict[str, list[Case]] = {
     "another kind of file, named as MetaImage": [
         (file("v.mha", PNG), {}),
         (edited(itk("v.mha", hounsfield()), b"DimSize = 20 18 9", b"DimSize = a b c"), {}),
+        (edited(itk("v.mha", hounsfield()), b"DimSize = 20 18 9", b"DimSize = 20 18"), {}),
+        (edited(itk("v.mha", hounsfield()), b"NDims = 3", b"NDims = 9"), {}),
+        (edited(itk("v.mha", hounsfield()), b"MET_SHORT", b"MET_THING"), {}),
     ],
     "half of a NIfTI pair": [(edited(nii(), b"n+1\0", b"ni1\0"), {})],
     "truncated or damaged NIfTI, compressed or not": [
@@ -336,6 +339,10 @@ CASES: dict[str, list[Case]] = {
         (nii(not_finite(np.nan)), {}),
         (nii(not_finite(np.inf)), {}),
         (nii(not_finite(-np.inf)), {}),
+    ],
+    "values beyond ±10⁹": [
+        (nii(scale=(1e30, 0.0)), {}),
+        (nii(hounsfield().astype(np.float64) * 1e200), {}),
     ],
     "the same value everywhere": [(nii(np.full((9, 18, 20), 7, dtype=np.int16)), {})],
     "one file of a series": [(one_dicom(), {}), (one_dicom(prefix=False), {})],

@@ -112,7 +112,20 @@ def test_numbers_are_parsed() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "tissue", "40", "40,400,5", "40,0", "40,-400", "nan,400", "40,inf", "a,b"]
+    "text",
+    [
+        "",
+        "tissue",
+        "40",
+        "40,400,5",
+        "40,0",
+        "40,-400",
+        "nan,400",
+        "40,inf",
+        "40,1e-300",
+        "1e300,400",
+        "a,b",
+    ],
 )
 def test_what_is_not_a_window_is_refused(text: str) -> None:
     with pytest.raises(InputError) as caught:

@@ -6,7 +6,6 @@ file formats.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -16,6 +15,7 @@ from med2e3.errors import VolumeError
 from med2e3.volume.body_size import CHEST_WIDTH_MM, measure_body
 from med2e3.volume.plausibility import check_array, check_geometry, check_values, units_of
 from med2e3.volume.volume import LPS_FROM_RAS, Volume, Voxels
+from med2e3.volume.window import is_possible
 
 Matrix = npt.NDArray[np.float64]
 
@@ -54,7 +54,7 @@ def volume_from_array(
     value_range = float(voxels.min()), float(voxels.max())
     check_values(voxels, value_range)
     units = units_of(value_range, modality, declares_hu)
-    if display_window is not None and not _possible(display_window):
+    if display_window is not None and not is_possible(*display_window):
         notes.append("The window in the file is not possible and was ignored.")
         display_window = None
     notes += _about_modality(modality, units)
@@ -83,11 +83,6 @@ def volume_from_slicer(
         display_window=display_window,
         trust_spacing=trust_spacing,
     )
-
-
-def _possible(window: tuple[float, float]) -> bool:
-    center, width = window
-    return math.isfinite(center) and math.isfinite(width) and width > 0
 
 
 def _about_modality(modality: str | None, units: str) -> list[str]:

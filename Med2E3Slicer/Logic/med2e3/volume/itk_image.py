@@ -26,6 +26,10 @@ _NRRD_SPACES = {
     "left-anterior-superior", "las",
 }  # fmt: skip
 _MM_PER_UNIT = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001, "µm": 0.001}
+_META_REQUIRED = {"NDims", "DimSize", "ElementType", "ElementDataFile"}
+_META_DIRECTIONS = {"TransformMatrix", "Orientation", "Rotation"}
+_META_SPACINGS = {"ElementSpacing", "ElementSize"}
+_META_LISTS = {"DimSize", "Offset", "Position", "Origin", "CenterOfRotation", *_META_SPACINGS}
 _META_BYTES = {
     "CHAR": 1, "UCHAR": 1, "SHORT": 2, "USHORT": 2, "INT": 4, "UINT": 4, "LONG": 4, "ULONG": 4,
     "LONG_LONG": 8, "ULONG_LONG": 8, "FLOAT": 4, "DOUBLE": 8,
@@ -44,7 +48,7 @@ def read_nrrd(path: Path) -> Decoded:
         raise not_a("NRRD")
     end = re.search(rb"\r?\n\r?\n", raw)
     text = raw[: end.start() if end else len(raw)].decode("latin-1")
-    fields = _fields(text, r":(?!=)")
+    fields = {key.lower(): value for key, value in _fields(text, r":(?!=)").items()}
     if re.search(r"^Segment\d+_", text, re.MULTILINE) or path.name.lower().endswith(".seg.nrrd"):
         raise VolumeError(
             "This is a segmentation, not an image.", hint="Give the volume that was segmented."
@@ -74,34 +78,36 @@ def read_metaimage(path: Path) -> Decoded:
     with path.open("rb") as stream:
         raw = stream.read(_LONGEST_HEADER)
     end = re.search(rb"ElementDataFile\s*=\s*[^\r\n]*\r?\n?", raw)
-    if end is None or b"DimSize" not in raw[: end.start()]:
+    fields = _fields(raw[: end.end()].decode("latin-1"), "=") if end else {}
+    if end is None or not fields.keys() >= _META_REQUIRED:
         raise not_a("MetaImage")
-    fields = _fields(raw[: end.end()].decode("latin-1"), "=")
+    _check_meta_counts(fields)
     _check_meta_data(path, fields, end.end())
-    oriented = {"transformmatrix", "orientation", "rotation"} & fields.keys() and {
-        "elementspacing", "elementsize"
-    } & fields.keys()  # fmt: skip
-    return _decoded(_read(path, "MetaImageIO"), bool(oriented), 1.0)
+    names = fields.keys()
+    oriented = bool(names & _META_DIRECTIONS) and bool(names & _META_SPACINGS)
+    return _decoded(_read(path, "MetaImageIO"), oriented, 1.0)
 
 
 def _fields(text: str, separator: str) -> dict[str, str]:
-    """Lines ``name separator value`` of a text header, names in lower case."""
+    """Lines ``name separator value`` of a text header."""
     pairs = (re.split(separator, line, maxsplit=1) for line in text.splitlines())
-    return {pair[0].strip().lower(): pair[1].strip() for pair in pairs if len(pair) == 2}
+    return {pair[0].strip(): pair[1].strip() for pair in pairs if len(pair) == 2}
 
 
-def _check_compressed(path: Path, start: int) -> None:
-    """Neither format's reader compares the checksum of compressed data."""
+def _check_compressed(path: Path, start: int) -> int:
+    """The size of compressed data, their checksum compared, which neither reader does."""
+    size = 0
     inflate = zlib.decompressobj(_ZLIB_OR_GZIP)
     with path.open("rb") as stream:
         stream.seek(start)
         try:
             while not inflate.eof and (chunk := stream.read(1 << 16)):
-                inflate.decompress(chunk)
+                size += len(inflate.decompress(chunk))
         except zlib.error as error:
             raise cut_short(str(error)) from error
     if not inflate.eof:
         raise cut_short("the compressed data end early")
+    return size
 
 
 def _data_file(path: Path, name: str) -> Path:
@@ -114,9 +120,21 @@ def _data_file(path: Path, name: str) -> Path:
     return data
 
 
+def _check_meta_counts(fields: dict[str, str]) -> None:
+    """Whether every list is as long as it must be; MetaIO crashes where one is not."""
+    dimensions = fields["NDims"]
+    if dimensions not in ("1", "2", "3", "4", "5"):
+        raise not_a("MetaImage", f"NDims = {dimensions}")
+    n = int(dimensions)
+    for name, value in fields.items():
+        count = n * n if name in _META_DIRECTIONS else n if name in _META_LISTS else None
+        if count is not None and len(value.split()) != count:
+            raise not_a("MetaImage", f"{name} = {value}")
+
+
 def _check_meta_data(path: Path, fields: dict[str, str], header_size: int) -> None:
     """Whether the voxels are all there: MetaIO complains on the terminal only."""
-    name = fields["elementdatafile"]
+    name = fields["ElementDataFile"]
     if name.upper().startswith("LIST") or "%" in name:
         raise VolumeError(
             "The MetaImage header refers to one file per slice, which is not supported.",
@@ -125,17 +143,16 @@ def _check_meta_data(path: Path, fields: dict[str, str], header_size: int) -> No
     data, start = path, header_size
     if name.upper() != "LOCAL":
         data, start = _data_file(path, name), 0
-    if fields.get("compresseddata", "false").lower() == "true":
-        _check_compressed(data, start)
-        return
-    element = fields.get("elementtype", "").upper().removeprefix("MET_").removesuffix("_ARRAY")
+    element = fields["ElementType"].upper().removeprefix("MET_").removesuffix("_ARRAY")
     try:
-        voxels = np.prod([int(n) for n in fields["dimsize"].split()], dtype=object)
-        channels = int(fields.get("elementnumberofchannels", "1"))
-    except ValueError as error:
+        voxels = np.prod([int(n) for n in fields["DimSize"].split()], dtype=object)
+        channels = int(fields.get("ElementNumberOfChannels", "1"))
+        needed = int(voxels) * channels * _META_BYTES[element]
+    except (ValueError, KeyError) as error:
         raise not_a("MetaImage", str(error)) from error
-    needed = int(voxels) * channels * _META_BYTES.get(element, 1)
     available = data.stat().st_size - start
+    if fields.get("CompressedData", "false").lower() == "true":
+        available = _check_compressed(data, start)
     if available < needed:
         raise cut_short(f"{available} of {needed} bytes")
 

@@ -7,12 +7,15 @@ module judges whether it can be one.
 from __future__ import annotations
 
 from pathlib import Path
+from tokenize import TokenError
 
 import numpy as np
 
 from med2e3.errors import VolumeError
 from med2e3.volume.volume import Volume
 
+#: what numpy raises for a file that is not, or not wholly, an array
+_DAMAGED = (ValueError, TypeError, EOFError, MemoryError, SyntaxError, TokenError)
 #: beyond this the values are not scaled to 0..1, whatever was added or multiplied afterwards
 _LARGEST = 10.0
 
@@ -26,7 +29,7 @@ def read_m3d_npy(path: Path) -> Volume:
     """
     try:
         array = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, MemoryError) as error:
+    except _DAMAGED as error:
         raise VolumeError(
             "The .npy file is cut short, damaged, or does not hold a plain array.",
             hint="Save it again with numpy.save.",

@@ -15,6 +15,10 @@ _FEWEST_SLICES = 3
 _SMALLEST_SIDE = 16
 #: voxel spacing in mm that any scanner of patients can have
 _SPACING_MM = (0.02, 100.0)
+#: beyond this a file is damaged
+_LARGEST_VALUE = 1e9
+#: less is no difference
+_SMALLEST_RANGE = 1e-9
 #: extent of an image of a patient in mm, along its longest side
 _EXTENT_MM = (15.0, 3000.0)
 #: an image without fat and air is not known to be in HU; both are below this
@@ -65,7 +69,13 @@ def check_values(voxels: Voxels, value_range: tuple[float, float]) -> None:
             "Some voxels are not numbers (NaN or infinity); the volume is damaged or incomplete.",
             hint="Export it again from the original images.",
         )
-    if low == high:
+    if max(-low, high) > _LARGEST_VALUE:
+        raise VolumeError(
+            f"The voxel values run from {low:.3g} to {high:.3g}, which no scan has; the file is "
+            "damaged or its scale is wrong.",
+            hint="Export it again from the original images.",
+        )
+    if high - low < _SMALLEST_RANGE:
         raise VolumeError(
             f"All voxels have the same value ({low:g}), so there is no picture in this volume."
         )

@@ -6,7 +6,6 @@ file formats or the model.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +28,9 @@ WINDOW_NAMES = ("display", *PRESETS, "full")
 DEFAULT_PRESET = "soft-tissue"
 #: in HU nothing is emptier than air; lower values are padding outside the scanned circle
 _AIR_HU = -1024.0
+
+_LARGEST = 1e9
+_SMALLEST_WIDTH = 1e-6
 
 WindowChoice = str | tuple[float, float]
 
@@ -63,6 +65,11 @@ class Window:
             "center": (self.low + self.high) / 2,
             "width": self.high - self.low,
         }
+
+
+def is_possible(center: float, width: float) -> bool:
+    """Whether both are numbers and the width is large enough to divide by."""
+    return abs(center) < _LARGEST and _SMALLEST_WIDTH <= width < _LARGEST
 
 
 def parse_window(text: str) -> WindowChoice:
@@ -157,7 +164,7 @@ def _centred(center: float, width: float, name: str, source: str) -> Window:
 
 
 def _checked(center: float, width: float) -> tuple[float, float]:
-    if not (math.isfinite(center) and math.isfinite(width) and width > 0):
+    if not is_possible(center, width):
         raise InputError(
             f"A window of center {center:g} and width {width:g} is not possible.",
             hint="The width must be a number above 0.",
