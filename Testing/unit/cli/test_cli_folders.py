@@ -63,6 +63,7 @@ def test_each_volume_gets_its_results_and_a_bad_one_does_not_stop_the_others(
     assert states(folder) == {
         "broken.nii.gz": "failed", "one.npy": "answered", "sub/two.npy": "answered",
     }  # fmt: skip
+    assert not (folder.parent / "results" / "broken.nii.gz").exists()
     for name in ("one.npy", "sub/two.npy"):
         made = folder.parent / "results" / name
         assert sorted(path.name for path in made.iterdir()) == [

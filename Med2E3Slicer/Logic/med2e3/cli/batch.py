@@ -119,8 +119,8 @@ def _one(
             entry.state = State.KEPT
             return
         (folder / FINISHED).unlink(missing_ok=True)
-        outputs.check()
         prepared = prepare_volume(source.path, engine, settings, terminal)
+        outputs.check()
     if entry.state is State.FAILED:
         return
     load_model(engine, terminal)  # without a model no volume can be answered: this ends the batch
