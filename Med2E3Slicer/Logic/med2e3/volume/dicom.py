@@ -65,7 +65,8 @@ def read_dicom_folder(folder: Path) -> Decoded:
             hint="Copy or export the series again.",
         )
     warnings = []
-    others = len(files) - len(volumes[0].slices) + problems["object"] + problems["colour"]
+    others = len(files) - len(volumes[0].slices)
+    others += problems["object"] + problems["colour"] + problems["frames"]
     if others:
         warnings.append(
             f"{others} other DICOM files in the folder (scouts, reports and the like) were left "
