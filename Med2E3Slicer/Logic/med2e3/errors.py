@@ -64,7 +64,7 @@ class ResourceError(Med2E3Error):
     code = "resources"
 
 
-class Cancelled(Med2E3Error):
+class Cancelled(Med2E3Error):  # noqa: N818 (a request that was met, not a fault)
     """A person or a program asked to stop."""
 
     exit_code = 130

@@ -51,7 +51,7 @@ def ask(
     output: options.ResultsFolder = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Ask questions about a CT volume and show which slices each answer rests on."""
+    """Ask questions about a CT volume and show which slices the model attended to."""
     settings = options.make_settings(
         window=window,
         plane=plane,

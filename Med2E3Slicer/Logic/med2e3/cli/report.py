@@ -45,7 +45,7 @@ def report(
     output: options.ResultsFolder = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write a report of a CT volume and show which slices it rests on."""
+    """Write a report of a CT volume and show which slices the model attended to."""
     settings = options.make_settings(
         window=window,
         plane=plane,

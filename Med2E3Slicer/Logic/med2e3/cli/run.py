@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from med2e3.asking import (
     Done,
@@ -29,8 +28,7 @@ from med2e3.cli.engine import Engine
 from med2e3.cli.terminal import Terminal
 from med2e3.errors import Cancelled, Med2E3Error, ResourceError
 from med2e3.record import Exchange, VolumeRecord, build_exchange
-from med2e3.volume import ModelInput, Volume, WindowChoice, prepare, read_volume
-from med2e3.volume.orientation import view_of
+from med2e3.volume import ModelInput, WindowChoice, prepare, read_volume
 
 _STAGES = {
     "preparing": "Preparing the volume",
@@ -67,12 +65,10 @@ class Prepared:
 
     Args:
         model_input: what will be asked about.
-        preprocessing: every choice that was made, for the records.
         timings_s: seconds that reading and preparing took.
     """
 
     model_input: ModelInput
-    preprocessing: dict[str, Any]
     timings_s: dict[str, float]
 
 
@@ -114,26 +110,7 @@ def prepare_volume(path: Path, engine: Engine, settings: Settings, terminal: Ter
     )
     prepared = time.perf_counter()
     terminal.end_stage()
-    spacing = pixel_spacing_mm(volume, model_input)
-    return Prepared(
-        model_input,
-        model_input.preprocessing | {"pixel_spacing_mm": spacing},
-        {"read": read - start, "prepare": prepared - read},
-    )
-
-
-def pixel_spacing_mm(volume: Volume, model_input: ModelInput) -> list[float] | None:
-    """Distance of neighbouring rows and columns of the model's pictures; ``None`` if unknown."""
-    if volume.ijk_to_lps is None or volume.spacing_mm is None:
-        return None
-    made = model_input.preprocessing
-    view = view_of(volume.ijk_to_lps, made["plane_requested"], made["slice_order"])
-    return [
-        volume.spacing_mm[axis] * (stop - start) / size
-        for axis, (start, stop), size in zip(
-            view.axes[1:], made["crop_box"][1:], model_input.voxels.shape[1:], strict=True
-        )
-    ]
+    return Prepared(model_input, {"read": read - start, "prepare": prepared - read})
 
 
 def load_model(engine: Engine, terminal: Terminal) -> None:
@@ -189,7 +166,7 @@ def ask_all(
                         slices=model_input.slice_map.as_records(),
                         model=engine.record(),
                         volume=VolumeRecord(model_input.sha256, model_input.voxels.shape),
-                        preprocessing=prepared.preprocessing,
+                        preprocessing=model_input.preprocessing,
                         generation=settings.options.as_dict()
                         | {"device": session.device, "dtype": session.dtype, "seed": done.seed},
                         warnings=model_input.warnings,

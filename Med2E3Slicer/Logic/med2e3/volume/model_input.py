@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from med2e3.errors import InputError
 from med2e3.volume.orientation import View, view_of
-from med2e3.volume.resample import Float32, foreground_box, resample
+from med2e3.volume.resample import Box, Float32, foreground_box, resample
 from med2e3.volume.slice_map import SliceMap, map_slices
 from med2e3.volume.volume import Volume
 from med2e3.volume.window import WindowChoice, resolve_window
@@ -115,6 +115,7 @@ def prepare(
         "modality": volume.modality,
         "source_shape_kji": list(volume.voxels.shape),
         "source_spacing_ijk_mm": None if volume.spacing_mm is None else list(volume.spacing_mm),
+        "pixel_spacing_mm": _pixel_spacing(volume, chosen_view, crop, size),
         "slice_axis": slice_map.source_axis,
         "slice_normal_lps": None if slice_map.normal_lps is None else list(slice_map.normal_lps),
         "slice_spacing_mm": slice_map.spacing_mm,
@@ -126,6 +127,18 @@ def prepare(
 
 def _unchanged(plane: Float32) -> Float32:
     return plane
+
+
+def _pixel_spacing(
+    volume: Volume, view: View, crop: Box, size: tuple[int, int, int]
+) -> list[float] | None:
+    """Distance of neighbouring rows and columns of the model's pictures (mm)."""
+    if volume.spacing_mm is None:
+        return None
+    return [
+        volume.spacing_mm[axis] * (stop - start) / pixels
+        for axis, (start, stop), pixels in zip(view.axes[1:], crop[1:], size[1:], strict=True)
+    ]
 
 
 def _not_applied(window: WindowChoice, plane: str, slice_order: str) -> list[str]:
