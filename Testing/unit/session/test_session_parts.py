@@ -63,7 +63,13 @@ def test_a_stop_text_is_never_shown_even_in_part() -> None:
 def test_formats_follow_the_free_memory() -> None:
     small, large = 1_000_000, 4_300_000_000
     assert choose_dtype("auto", "cpu", small, free=8 << 30) == "float32"
-    assert choose_dtype("auto", "cpu", large, free=20 << 30) == "bfloat16"
+    for free, fast, expected in [
+        (22 << 30, True, "bfloat16"),
+        (22 << 30, False, "float32"),
+        (16 << 30, False, "bfloat16"),
+        (40 << 30, True, "float32"),
+    ]:
+        assert choose_dtype("auto", "cpu", large, free=free, fast_bfloat16=fast) == expected
     with pytest.raises(ResourceError, match=r"needs about 9\.7 GB"):
         choose_dtype("auto", "cpu", large, free=4 << 30)
     with pytest.raises(ResourceError, match="float32"):
