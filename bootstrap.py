@@ -210,8 +210,8 @@ def demo() -> int:
         path.unlink(missing_ok=True)  # so that an old result never passes for a new one
     command = [in_environment("med2e3"), "report", volume, "--questions", str(QUESTIONS)]
     command += ["--json", str(outputs["json"]), "--figure", str(outputs["png"])]
-    command += ["--csv", str(outputs["csv"])]
-    say("med2e3 report CTChest4.nrrd --questions " + QUESTIONS.as_posix())
+    command += ["--csv", str(outputs["csv"]), "--max-new-tokens", "48"]
+    say(f"med2e3 report CTChest4.nrrd --questions {QUESTIONS.as_posix()} --max-new-tokens 48")
     code = run(command)
     if code != 0:
         return code

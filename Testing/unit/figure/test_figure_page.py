@@ -15,6 +15,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+
 from med2e3.asking import Done, Question
 from med2e3.errors import InputError
 from med2e3.figure import check_suffix, draw, save_figure

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from med2e3.figure.palette import relative_color
 from med2e3.figure.text import MISSING, clean, font, width_inches, wrap
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from med2e3.asking import Done, GenerationOptions, Question
 from med2e3.record import Exchange, ModelRecord, VolumeRecord, build_exchange
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+
 from med2e3.asking import Done, Question, Turn
 from med2e3.errors import InputError, Med2E3Error
 from med2e3.notice import NOTICE, UNTRAINED_NOTICE

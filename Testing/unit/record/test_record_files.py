@@ -10,6 +10,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+
 from med2e3.errors import InputError
 from med2e3.record import (
     SCHEMA_VERSION,

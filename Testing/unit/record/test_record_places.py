@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from med2e3.record import SlicePlace, position_text, source_text, stack_axis
 
 
