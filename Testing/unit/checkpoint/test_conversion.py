@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from med2e3.checkpoint import convert_checkpoint
@@ -258,6 +259,30 @@ def test_merged_adapters_are_what_peft_merges(tmp_path: Path, rank_stabilised: b
     for part, module in (("llm", merged.llm), ("vision2d_connector", merged.vision2d_connector)):
         for name, parameter in module.named_parameters():
             torch.testing.assert_close(weights[part][name], parameter.detach())
+
+
+def test_a_merged_adapter_is_not_rounded_to_the_format_of_the_base(tmp_path: Path) -> None:
+    config = {"peft_type": "LORA", "lora_alpha": 8, "bias": "none"}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    a, b = torch.randn(4, 6), torch.randn(5, 4)
+    names = ("base_model.model.llm.x.lora_A.weight", "base_model.model.llm.x.lora_B.weight")
+    save_file(dict(zip(names, (a, b), strict=True)), tmp_path / "adapter_model.safetensors")
+    base = torch.randn(5, 6, dtype=torch.bfloat16)
+    weights = {"llm": {"x.base_layer.weight": base}}
+    merge_adapter(tmp_path, weights)
+    torch.testing.assert_close(weights["llm"]["x.weight"], base.float() + 2 * b @ a)
+
+
+def test_the_first_name_of_longrope_is_understood(shared_dir: Path, tmp_path: Path) -> None:
+    published = tmp_path / "A_longrope"
+    shutil.copytree(shared_dir / "oracle" / "A_longrope", published, copy_function=shutil.copyfile)
+    expected = (convert(published) / "config.json").read_text()
+    shutil.rmtree(published.parent / "converted")
+    path = published / "checkpoint" / "llm" / "config.json"
+    config = json.loads(path.read_text())
+    config["rope_scaling"]["type"] = "su"
+    path.write_text(json.dumps(config))
+    assert (convert(published) / "config.json").read_text() == expected
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,12 @@ def convert_checkpoint(
             f"{config.question.vocab_size}.",
             hint="Use the tokenizer files of M3D-CLIP (bert-base-uncased).",
         )
-    tokenizer = language_tokenizer(source, arguments["llm_type"], config.language.vocab_size)
+    tokenizer, habits = language_tokenizer(
+        source,
+        arguments["llm_type"],
+        config.language.vocab_size,
+        use_fast=bool(arguments.get("tokenizer_use_fast")),
+    )
 
     say("Checking every weight")
     state, unused = _renamed(weights, arguments["vision2d_model_type"], config)
@@ -105,6 +111,7 @@ def convert_checkpoint(
         image_token_id=config.image_token_id,
         num_image_tokens=config.num_image_tokens,
         prompt=config.prompt,
+        text_habits=habits.to_dict(),
     )
     _write(target, config, state, processor)
     return ConversionReport(
@@ -185,7 +192,7 @@ def _write(
     target: Path, config: Med2E3Config, state: dict[str, Tensor], processor: Med2E3Processor
 ) -> None:
     config.architectures = [Med2E3ForConditionalGeneration.__name__]
-    config.dtype = state["language_model.model.embed_tokens.weight"].dtype
+    config.dtype = _main_dtype(state)
     generation = GenerationConfig(
         eos_token_id=processor.tokenizer.eos_token_id,
         pad_token_id=processor.tokenizer.pad_token_id,
@@ -203,3 +210,11 @@ def _write(
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
+
+
+def _main_dtype(state: dict[str, Tensor]) -> torch.dtype:
+    """The number format that takes most of the space; parts of a checkpoint may differ."""
+    sizes: Counter[torch.dtype] = Counter()
+    for tensor in state.values():
+        sizes[tensor.dtype] += tensor.numel() * tensor.element_size()
+    return sizes.most_common(1)[0][0]

@@ -1,7 +1,8 @@
 """LoRA adapters of a published checkpoint, merged into the weights they adapt.
 
-W' = W + scale · B A, computed in float32, with scale = alpha / r (or alpha / sqrt(r) for
-rank-stabilised LoRA).  Kinds of adapters that change more than that are refused by name.
+W' = W + scale · B A, computed and kept in float32, since rounding it to the base's format would
+change what the adapter learned; scale = alpha / r (or alpha / sqrt(r) for rank-stabilised LoRA).
+Kinds of adapters that change more than that are refused by name.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def merge_adapter(source: Path, weights: dict[str, dict[str, Tensor]]) -> int:
         if target is None or target.shape != (pair["B"].shape[0], pair["A"].shape[1]):
             raise CheckpointError(f"The adapter's {module} fits no weight of the checkpoint.")
         delta = pair["B"].float() @ pair["A"].float() * _scale(config, module, pair["A"].shape[0])
-        weights[place][f"{name}.weight"] = (target.float() + delta).to(target.dtype)
+        weights[place][f"{name}.weight"] = target.float() + delta
     return len(pairs)
 
 

@@ -113,7 +113,7 @@ def configuration(
         "question_config": _question_config(weights["vision3d_model"]),
         "vision_2d_select_layer": arguments["vision2d_model_select_layer"],
         "vision_2d_select_feature": arguments["vision2d_model_select_feature"],
-        "vision_3d_select_layer": arguments["vision3d_model_select_layer"],
+        "vision_3d_select_layer": _vision_3d_layer(arguments["vision3d_model_select_layer"]),
         "context_length": arguments["llm_max_length"],
         "prompt": LANGUAGE_MODELS[arguments["llm_type"]][0],
     }
@@ -141,6 +141,9 @@ def _language_config(values: dict[str, Any]) -> PretrainedConfig:
     """A language model's configuration, without the remote code it may name."""
     plain = {k: v for k, v in values.items() if k not in ("auto_map", "_name_or_path")}
     model_type = plain.pop("model_type", None)
+    scaling = plain.get("rope_scaling")
+    if isinstance(scaling, dict) and scaling.get("type") == "su":  # Phi-3's first name for it
+        plain["rope_scaling"] = scaling | {"type": "longrope"}
     try:
         config: PretrainedConfig = AutoConfig.for_model(model_type, **plain)
     except (ValueError, KeyError, TypeError) as error:
@@ -154,9 +157,16 @@ def _language_config(values: dict[str, Any]) -> PretrainedConfig:
 def _vision_2d_config(source: Path, arguments: dict[str, Any]) -> dict[str, Any]:
     values = _part_config(source, arguments, "vision2d_model")
     kind = arguments["vision2d_model_type"]
+    if values.get("use_swiglu_ffn"):
+        raise CheckpointError("DINOv2 with gated blocks (its giant size) is not supported.")
     extra = {"vision_use_head": False} if kind == "siglip" else {}
     plain = {k: v for k, v in values.items() if k not in ("auto_map", "_name_or_path")}
     return plain | {"model_type": _VISION_2D_MODEL_TYPES[kind]} | extra
+
+
+def _vision_3d_layer(layer: int) -> int:
+    """The reference counts the 3D encoder's blocks from 0; here 0 is what goes into them."""
+    return layer + 1 if layer >= 0 else layer
 
 
 def _question_config(weights: dict[str, Tensor]) -> dict[str, Any]:

@@ -1,26 +1,25 @@
 """From a conversation and a volume to the model's tensors, and from token ids to text.
 
-Knows how the published tokenizers were used in training: each piece of text between images is
-tokenised by itself, with SentencePiece's leading blank put before every piece.  Volumes must be
-model inputs already (``med2e3.volume.prepare``).
+Knows where the visual tokens stand: each piece of text between images is tokenised by itself
+(:mod:`med2e3.model.tokenization`).  Volumes must be model inputs already
+(``med2e3.volume.prepare``).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
-from tokenizers.pre_tokenizers import Metaspace
 from transformers import BatchFeature
 from transformers.processing_utils import ProcessorMixin
 
 from med2e3.asking.question import IMAGE_MARK, Question
 from med2e3.model.prompt import conversation
-
-_BLANK = "▁"  # SentencePiece's mark for a space
+from med2e3.model.tokenization import TextCodec, TokenizerHabits
 
 
 class Med2E3Processor(ProcessorMixin):
@@ -34,6 +33,8 @@ class Med2E3Processor(ProcessorMixin):
         num_image_tokens: visual tokens of a volume (``config.num_image_tokens``).
         prompt: see :mod:`med2e3.model.prompt`.
         max_question_length: tokens of the question that TG-IS reads.
+        text_habits: fields of :class:`~med2e3.model.tokenization.TokenizerHabits`; told from
+            the tokenizer when None.
     """
 
     def __init__(
@@ -45,23 +46,21 @@ class Med2E3Processor(ProcessorMixin):
         num_image_tokens: int = 0,
         prompt: str = "phi",
         max_question_length: int = 512,
+        text_habits: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         self.image_token_id = image_token_id
         self.num_image_tokens = num_image_tokens
         self.prompt = prompt
         self.max_question_length = max_question_length
+        self.text_habits = text_habits
         super().__init__(tokenizer, question_tokenizer, chat_template=chat_template, **kwargs)
 
-    @property
-    def _blank_before_each_piece(self) -> bool:
-        """Whether the tokenizer is SentencePiece's "non-legacy" kind.
-
-        Its Python original put a blank before every piece, also before one that starts with a
-        space; the tokenizers library skips it there, so the blank is added by hand.
-        """
-        splitter = self.tokenizer.backend_tokenizer.pre_tokenizer
-        return isinstance(splitter, Metaspace) and splitter.prepend_scheme == "first"
+    @cached_property
+    def _codec(self) -> TextCodec:
+        known = self.text_habits
+        habits = TokenizerHabits.of(self.tokenizer) if known is None else TokenizerHabits(**known)
+        return TextCodec(self.tokenizer, habits)
 
     def conversation(self, question: Question) -> str:
         """The prompt's text for a question with its earlier turns, image mark included."""
@@ -76,26 +75,9 @@ class Med2E3Processor(ProcessorMixin):
             if piece == IMAGE_MARK:
                 ids += [self.image_token_id] * self.num_image_tokens
             elif piece:
-                if not ids and self._adds_bos:
+                if not ids and self._codec.habits.begins:
                     ids.append(self.tokenizer.bos_token_id)
-                ids += self._encode_piece(piece)
-        return ids
-
-    @property
-    def _adds_bos(self) -> bool:
-        ids = self.tokenizer("test").input_ids
-        return bool(ids) and ids[0] == self.tokenizer.bos_token_id
-
-    def _encode_piece(self, piece: str) -> list[int]:
-        if not self._blank_before_each_piece:
-            ids: list[int] = self.tokenizer(piece, add_special_tokens=False).input_ids
-            return ids
-        ids = self.tokenizer(
-            _BLANK + piece.replace(_BLANK, " "), add_special_tokens=False
-        ).input_ids
-        blank = self.tokenizer.convert_tokens_to_ids(_BLANK)
-        if len(ids) > 1 and ids[0] == blank and ids[1] in self.tokenizer.all_special_ids:
-            return ids[1:]
+                ids += self._codec.encode(piece)
         return ids
 
     def encode_question(self, text: str) -> list[int]:
@@ -107,16 +89,7 @@ class Med2E3Processor(ProcessorMixin):
 
     def decode_answer(self, ids: Sequence[int]) -> str:
         """The text of generated ids, without unknown, begin, end and padding tokens."""
-        tokenizer = self.tokenizer
-        dropped = {
-            tokenizer.unk_token_id,
-            tokenizer.bos_token_id,
-            tokenizer.eos_token_id,
-            tokenizer.pad_token_id,
-        }
-        kept = [i for i in ids if i not in dropped and i < len(tokenizer)]
-        text: str = tokenizer.decode(kept, skip_special_tokens=False)
-        return text
+        return self._codec.decode(ids)
 
     def __call__(  # type: ignore[override]
         self,

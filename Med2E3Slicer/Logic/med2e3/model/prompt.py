@@ -29,7 +29,7 @@ def conversation(name: str, questions: Sequence[str], answers: Sequence[str]) ->
         name: a key of :data:`END_OF_ANSWER`.
         questions: what the user said, oldest first, image mark included; outer blanks are
             dropped.
-        answers: the answers to all but the last.
+        answers: the answers to all but the last; an empty one leaves no end mark, as in training.
 
     Raises:
         ValueError: for an unknown name, or when the numbers do not fit.
@@ -40,5 +40,7 @@ def conversation(name: str, questions: Sequence[str], answers: Sequence[str]) ->
         raise ValueError(f"{len(questions)} questions need {len(questions) - 1} answers")
     text = SYSTEM + " "
     for question, answer in zip(questions, answers, strict=False):
-        text += f"USER: {question.strip()} ASSISTANT: {answer.strip()}{END_OF_ANSWER[name]}"
+        said = answer.strip()
+        text += f"USER: {question.strip()} ASSISTANT:"
+        text += f" {said}{END_OF_ANSWER[name]}" if said else ""
     return text + f"USER: {questions[-1].strip()} ASSISTANT:"
