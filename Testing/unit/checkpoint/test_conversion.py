@@ -10,12 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from med2e3.checkpoint import convert_checkpoint
-from med2e3.checkpoint.keys import RULES, VISION_2D_RULES, rename
-from med2e3.checkpoint.lora import merge_adapter
+from med2e3.checkpoint.keys import RULES, VISION_2D_RULES, published_name, rename, rules_of
 from med2e3.errors import CheckpointError, InputError
 from med2e3.model import Med2E3ForConditionalGeneration
 
@@ -84,18 +82,36 @@ def test_the_trained_text_projection_is_taken(published: Path) -> None:
     [
         ("llm", lambda w: w.update({"model.extra.weight": torch.ones(2)}), "model.extra.weight"),
         ("vision2d_model", lambda w: w.update(x=torch.ones(2)), "vision2d_model/x"),
-        ("vision3d_connector", lambda w: w.pop("text_mlp.weight"), "question_projection.weight"),
-        ("vision3d_connector", lambda w: w.pop("text_mlp.bias"), "question_projection.bias"),
-        ("llm", lambda w: w.pop("model.norm.weight"), "language_model.model.norm.weight"),
+        (
+            "vision3d_connector",
+            lambda w: w.pop("text_mlp.weight"),
+            "vision3d_connector/text_mlp.weight",
+        ),
+        (
+            "vision3d_connector",
+            lambda w: w.pop("text_mlp.bias"),
+            "vision3d_connector/text_mlp.bias",
+        ),
+        ("llm", lambda w: w.pop("model.norm.weight"), "llm/model.norm.weight"),
         (
             "vision2d_connector",
             lambda w: w.update({"_connector.0.bias": torch.ones(3)}),
-            "connector_2d.linear_1.bias has the shape",
+            "vision2d_connector/_connector.0.bias has the shape",
         ),
         (
             "vision2d_connector",
             lambda w: w.update({"_connector.0.bias": w["_connector.0.bias"].long()}),
-            "not real numbers",
+            "stored as int64",
+        ),
+        (
+            "llm",
+            lambda w: w.update({"model.norm.weight": w["model.norm.weight"] * float("nan")}),
+            "not finite",
+        ),
+        (
+            "llm",
+            lambda w: w.update({"_orig_mod.model.norm.weight": w["model.norm.weight"]}),
+            "llm/_orig_mod.model.norm.weight and llm/model.norm.weight",
         ),
     ],
 )
@@ -156,6 +172,61 @@ def test_a_truncated_file_is_refused(published: Path) -> None:
         convert(published)
 
 
+def test_a_damaged_file_is_refused_although_torch_would_read_it(published: Path) -> None:
+    path = published / "checkpoint" / "llm" / "pytorch_model.bin"
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle] ^= 1
+    path.write_bytes(content)
+    torch.load(path, weights_only=True)
+    with pytest.raises(CheckpointError, match="broken"):
+        convert(published)
+
+
+@pytest.mark.parametrize("content", [b"version https://git-lfs.github.com/spec/v1\n", b"<html>"])
+def test_what_is_no_weight_file_is_called_so(published: Path, content: bytes) -> None:
+    (published / "checkpoint" / "llm" / "pytorch_model.bin").write_bytes(content)
+    with pytest.raises(CheckpointError, match="no file of weights"):
+        convert(published)
+
+
+def test_a_broken_tokenizer_is_refused(published: Path) -> None:
+    (published / "checkpoint" / "tokenizer.model").write_bytes(b"broken")
+    with pytest.raises(CheckpointError, match=r"tokenizer\.model"):
+        convert(published)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "says"),
+    [
+        ("llm", {"rope_scaling": {"type": "linear", "factor": 2}}, "cannot be built"),
+        ("vision3d_model", {"num_heads": 7}, "do not fit together"),
+        ("vision2d_model", {"num_attention_heads": 5}, "do not fit together"),
+        ("vision2d_model", {"patch_size": 0}, "do not fit together"),
+        ("args", {"vision2d_model_select_layer": -9}, "vision2d_model_select_layer"),
+        ("args", {"vision3d_model_select_layer": 4}, "vision3d_model_select_layer"),
+        ("args", {"llm_max_length": None}, "llm_max_length"),
+        ("args", {"llm_max_length": 512}, "llm_max_length"),
+    ],
+)
+def test_sizes_that_make_no_sense_are_refused(
+    published: Path, part: str, change: dict[str, object], says: str
+) -> None:
+    path = published / "checkpoint" / part / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(CheckpointError, match=says):
+        convert(published)
+
+
+def test_layers_of_the_3d_encoder_count_from_its_first_block(published: Path) -> None:
+    path = published / "checkpoint" / "args" / "config.json"
+    change = {"vision3d_model_select_layer": 0}
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    assert (
+        json.loads((convert(published) / "config.json").read_text())["vision_3d_select_layer"] == 1
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -205,74 +276,6 @@ def test_wrong_folders_are_refused(published: Path, tmp_path: Path) -> None:
         convert(published)
 
 
-@pytest.mark.parametrize("rank_stabilised", [False, True])
-def test_merged_adapters_are_what_peft_merges(tmp_path: Path, rank_stabilised: bool) -> None:
-    from peft import LoraConfig, get_peft_model
-
-    class Inner(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.qkv_proj = torch.nn.Linear(12, 20, bias=False)
-            self.down_proj = torch.nn.Linear(20, 12, bias=False)
-
-        def forward(self, x: Tensor) -> Tensor:
-            out: Tensor = self.down_proj(self.qkv_proj(x))
-            return out
-
-    class Whole(torch.nn.Module):
-        """The published model's names: the language model is ``llm``."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.llm = Inner()
-            self.vision2d_connector = torch.nn.ModuleDict({"_connector": torch.nn.Linear(4, 6)})
-
-        def forward(self, x: Tensor) -> Tensor:
-            out: Tensor = self.llm(x)
-            return out
-
-    torch.manual_seed(0)
-    config = LoraConfig(
-        r=3,
-        lora_alpha=8,
-        target_modules=["qkv_proj", "down_proj", "_connector"],
-        alpha_pattern={"down_proj": 5},
-        use_rslora=rank_stabilised,
-    )
-    wrapped = get_peft_model(Whole(), config)
-    for name, parameter in wrapped.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter)
-    wrapped.save_pretrained(tmp_path)
-    inner = wrapped.base_model.model
-    weights = {
-        "llm": {k: v.detach().clone() for k, v in inner.llm.named_parameters() if "lora_" not in k},
-        "vision2d_connector": {
-            k: v.detach().clone()
-            for k, v in inner.vision2d_connector.named_parameters()
-            if "lora_" not in k
-        },
-    }
-    assert "qkv_proj.base_layer.weight" in weights["llm"]
-    assert merge_adapter(tmp_path, weights) == 3
-    merged = wrapped.merge_and_unload()
-    for part, module in (("llm", merged.llm), ("vision2d_connector", merged.vision2d_connector)):
-        for name, parameter in module.named_parameters():
-            torch.testing.assert_close(weights[part][name], parameter.detach())
-
-
-def test_a_merged_adapter_is_not_rounded_to_the_format_of_the_base(tmp_path: Path) -> None:
-    config = {"peft_type": "LORA", "lora_alpha": 8, "bias": "none"}
-    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
-    a, b = torch.randn(4, 6), torch.randn(5, 4)
-    names = ("base_model.model.llm.x.lora_A.weight", "base_model.model.llm.x.lora_B.weight")
-    save_file(dict(zip(names, (a, b), strict=True)), tmp_path / "adapter_model.safetensors")
-    base = torch.randn(5, 6, dtype=torch.bfloat16)
-    weights = {"llm": {"x.base_layer.weight": base}}
-    merge_adapter(tmp_path, weights)
-    torch.testing.assert_close(weights["llm"]["x.weight"], base.float() + 2 * b @ a)
-
-
 def test_the_first_name_of_longrope_is_understood(shared_dir: Path, tmp_path: Path) -> None:
     published = tmp_path / "A_longrope"
     shutil.copytree(shared_dir / "oracle" / "A_longrope", published, copy_function=shutil.copyfile)
@@ -285,15 +288,19 @@ def test_the_first_name_of_longrope_is_understood(shared_dir: Path, tmp_path: Pa
     assert (convert(published) / "config.json").read_text() == expected
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"peft_type": "IA3"}, {"use_dora": True}, {"bias": "all"}, {"modules_to_save": ["x"]}],
-)
-def test_other_adapters_are_refused(tmp_path: Path, change: dict[str, object]) -> None:
-    config = {"peft_type": "LORA", "lora_alpha": 8, "bias": "none"} | change
-    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match="not supported"):
-        merge_adapter(tmp_path, {"llm": {}})
+def test_names_lead_back_to_the_published_ones(published: Path) -> None:
+    for part in RULES | {"vision2d_model": ()}:
+        path = published / "checkpoint" / part / "pytorch_model.bin"
+        for key in torch.load(path, weights_only=True):
+            _, name = rename(key, rules_of(part, "siglip"))
+            assert name is None or published_name(name, "siglip") == f"{part}/{key}"
+    for key in (
+        "encoder.layer.3.attention.attention.value.bias",
+        "encoder.layer.3.attention.output.dense.weight",
+        "embeddings.cls_token",
+    ):
+        _, name = rename(key, VISION_2D_RULES["dinov2"])
+        assert name is not None and published_name(name, "dinov2") == f"vision2d_model/{key}"
 
 
 def test_rules_rename_or_drop_or_do_not_know() -> None:

@@ -55,6 +55,13 @@ def test_scores_are_the_softmax_of_the_scaled_dot_products(features: Features, l
     torch.testing.assert_close(scores.sum(dim=1), torch.ones(2))
 
 
+def test_slabs_can_be_other_than_the_layers_of_3d_tokens() -> None:
+    assert small_config(50, 50).num_slabs == small_config(50, 50).pooled_grid[0]
+    assert TextGuidedInterSlice(small_config(50, 50, slabs=2)).num_slabs == 2
+    with pytest.raises(ValueError, match="do not divide"):
+        small_config(50, 50, slabs=5)
+
+
 def test_aggregation_is_the_weighted_sum_of_the_slices(features: Features) -> None:
     features_3d, features_2d = features
     module = TextGuidedInterSlice(small_config(50, 50)).eval()

@@ -1,7 +1,6 @@
 """A published checkpoint folder → one safetensors model that loads in one call.
 
-Every weight is consumed, or known to be unused, or refused by name; every weight of the model is
-filled; every shape is compared.  The result appears only when it is complete.
+Knows the order of the steps and how the result is written: it appears only when it is complete.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from huggingface_hub import save_torch_state_dict
 from torch import Tensor
 from transformers import GenerationConfig
 
+from med2e3.checkpoint.check import match_weights
 from med2e3.checkpoint.files import read_weights
-from med2e3.checkpoint.keys import RULES, VISION_2D_RULES, rename
 from med2e3.checkpoint.lora import has_adapter, merge_adapter
 from med2e3.checkpoint.tokenizers import language_tokenizer, load_tokenizer
 from med2e3.checkpoint.variant import configuration, read_arguments
@@ -100,8 +99,7 @@ def convert_checkpoint(
     )
 
     say("Checking every weight")
-    state, unused = _renamed(weights, arguments["vision2d_model_type"], config)
-    _check_complete(state, config)
+    state, unused = match_weights(weights, arguments["vision2d_model_type"], config)
 
     say("Writing safetensors")
     uses_llm_text = config.text_feature == "llm_embedding"
@@ -112,6 +110,7 @@ def convert_checkpoint(
         num_image_tokens=config.num_image_tokens,
         prompt=config.prompt,
         text_habits=habits.to_dict(),
+        question_reader="tokenizer" if uses_llm_text else "question_tokenizer",
     )
     _write(target, config, state, processor)
     return ConversionReport(
@@ -126,66 +125,6 @@ def _folder(source: Path, part: str, base_llm: Path | None) -> Path:
     if part == "llm" and base_llm is not None:
         return base_llm
     return source / part
-
-
-def _renamed(
-    weights: dict[str, dict[str, Tensor]], vision_2d: str, config: Med2E3Config
-) -> tuple[dict[str, Tensor], list[str]]:
-    """Weights under our names, and the published names that are not used."""
-    state: dict[str, Tensor] = {}
-    unused: list[str] = []
-    for part, tensors in weights.items():
-        rules = VISION_2D_RULES[vision_2d] if part == "vision2d_model" else RULES[part]
-        for key, tensor in tensors.items():
-            known, name = rename(key, rules)
-            if not known:
-                raise CheckpointError(
-                    f"The checkpoint holds {part}/{key}, which Med-2E3 does not have.",
-                    hint="It may belong to another version of the model.",
-                )
-            if name is None or not _is_part_of_variant(name, config):
-                unused.append(f"{part}/{key}")
-            else:
-                state[name] = tensor
-    return state, unused
-
-
-def _is_part_of_variant(name: str, config: Med2E3Config) -> bool:
-    """Encoders that a variant leaves out are saved by the reference all the same."""
-    owner = name.split(".", maxsplit=1)[0]
-    if owner in ("vision_2d", "connector_2d"):
-        return config.uses_2d
-    if owner == "question_encoder":
-        return config.uses_question_encoder
-    return True
-
-
-def _check_complete(state: dict[str, Tensor], config: Med2E3Config) -> None:
-    with torch.device("meta"):
-        expected = dict(Med2E3ForConditionalGeneration(config).named_parameters())
-    tied = config.tie_word_embeddings
-    missing = [
-        n for n in expected if n not in state and not (tied and n.endswith("lm_head.weight"))
-    ]
-    if missing:
-        raise CheckpointError(
-            f"The checkpoint lacks {missing[0]}"
-            + (f" and {len(missing) - 1} other weights." if len(missing) > 1 else "."),
-            hint="Check that the folder is complete.",
-            detail=", ".join(missing),
-        )
-    for name, tensor in state.items():
-        if name not in expected:
-            if tied and name.endswith("lm_head.weight"):
-                continue
-            raise CheckpointError(f"The checkpoint holds {name}, which this variant does not have.")
-        if tensor.shape != expected[name].shape:
-            raise CheckpointError(
-                f"The weight {name} has the shape {tuple(tensor.shape)}, "
-                f"not {tuple(expected[name].shape)}."
-            )
-        if not tensor.is_floating_point():
-            raise CheckpointError(f"The weight {name} holds {tensor.dtype}, not real numbers.")
 
 
 def _write(

@@ -18,6 +18,8 @@ from torch import Tensor
 
 from med2e3.errors import CheckpointError
 
+_PICKLE = b"\x80"  # first byte of every pickle since protocol 2
+
 
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object.
@@ -54,8 +56,7 @@ def read_weights(folder: Path, stem: str = "pytorch_model") -> dict[str, Tensor]
     """
     weights: dict[str, Tensor] = {}
     for path in _weight_files(folder, stem):
-        part = load_file(path) if path.suffix == ".safetensors" else _load_pickled(path)
-        weights.update(part)
+        weights |= _load_safe(path) if path.suffix == ".safetensors" else _load_pickled(path)
     return weights
 
 
@@ -67,29 +68,67 @@ def _weight_files(folder: Path, stem: str) -> list[Path]:
         if (folder / f"{name}.index.json").is_file():
             index = read_json(folder / f"{name}.index.json")
             return [folder / part for part in sorted(set(index["weight_map"].values()))]
+    where = f"weights in {folder.name}/" if stem == "pytorch_model" else f"{stem} weights"
     raise CheckpointError(
-        f"The checkpoint has no weights in {folder.name}/.",
+        f"The checkpoint has no {where}.",
         hint="Check that the folder is complete.",
         detail=f"expected {stem}.bin or {safe_stem}.safetensors",
     )
 
 
+def _load_safe(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise _broken(path, error) from error
+
+
 def _load_pickled(path: Path) -> dict[str, Tensor]:
     where = f"{path.parent.name}/{path.name}"
     try:
-        loaded = torch.load(
-            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-        )
+        is_zip = _check_container(path)
+        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{where} holds more than weights and was not opened, since it could run code.",
             hint="Get the file from its publisher.",
             detail=str(error),
         ) from error
-    except (OSError, RuntimeError, EOFError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{where} is broken or incomplete.", hint="Download it again.", detail=str(error)
-        ) from error
+    except (OSError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
+        raise _broken(path, error) from error
     if not isinstance(loaded, dict) or not all(isinstance(v, Tensor) for v in loaded.values()):
         raise CheckpointError(f"{where} is no table of named tensors.")
     return loaded
+
+
+def _check_container(path: Path) -> bool:
+    """Whether the file is a zip archive (torch's format since 1.6), whole if it is one.
+
+    torch does not compare the archive's checksums, so a damaged file would be read silently.
+
+    Raises:
+        zipfile.BadZipFile: when a checksum differs.
+        CheckpointError: when the file is neither an archive nor a pickle.
+    """
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
+        return True
+    with path.open("rb") as file:
+        first = file.read(1)
+    if first not in (_PICKLE, b"", b"P"):  # a truncated archive still begins with PK
+        raise CheckpointError(
+            f"{path.parent.name}/{path.name} is no file of weights.",
+            hint="Download it again; cloning with git needs Git LFS.",
+        )
+    return False
+
+
+def _broken(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{path.parent.name}/{path.name} is broken or incomplete.",
+        hint="Download it again.",
+        detail=str(error),
+    )

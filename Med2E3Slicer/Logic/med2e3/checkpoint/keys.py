@@ -2,7 +2,7 @@
 
 Only data: for each part of a published checkpoint, an ordered list of (pattern, replacement); the
 first full match renames a key, ``None`` marks a weight that inference does not use.  A key that
-matches nothing is unknown, and the conversion refuses it by name.
+matches nothing is unknown, and the conversion refuses it by name.  For messages, also the way back.
 """
 
 from __future__ import annotations
@@ -77,6 +77,45 @@ VISION_2D_RULES: dict[str, Rules] = {"siglip": _SIGLIP, "clip": _CLIP, "dinov2":
 
 #: put in front of names by torch.compile
 _COMPILED = "_orig_mod."
+
+
+#: our names → published ones, the other way round, for messages about what is lacking
+_PUBLISHED: tuple[tuple[str, str], ...] = (
+    (r"language_model\.(.+)", r"llm/\1"),
+    (r"connector_(2d|3d)\.linear_1\.(\w+)", r"vision\1_connector/_connector.0.\2"),
+    (r"connector_(2d|3d)\.linear_2\.(\w+)", r"vision\1_connector/_connector.2.\2"),
+    (r"tgis\.question_projection\.(\w+)", r"vision3d_connector/text_mlp.\1"),
+    (r"tgis\.slice_score\.(\w+)", r"vision3d_connector/scoring_module.\1"),
+    (
+        r"vision_3d\.patch_embedding\.projection\.(\w+)",
+        r"vision3d_model/vision_encoder.patch_embedding.patch_embeddings.1.\1",
+    ),
+    (r"vision_3d\.(.+)", r"vision3d_model/vision_encoder.\1"),
+    (r"question_encoder\.(.+)", r"vision3d_model/language_encoder.\1"),
+)
+_PUBLISHED_DINOV2: tuple[tuple[str, str], ...] = (
+    (r"vision_2d\.(.+\.attention)\.q_proj\.(\w+)", r"vision2d_model/\1.attention.query.\2"),
+    (r"vision_2d\.(.+\.attention)\.k_proj\.(\w+)", r"vision2d_model/\1.attention.key.\2"),
+    (r"vision_2d\.(.+\.attention)\.v_proj\.(\w+)", r"vision2d_model/\1.attention.value.\2"),
+    (r"vision_2d\.(.+\.attention)\.o_proj\.(\w+)", r"vision2d_model/\1.output.dense.\2"),
+    (r"vision_2d\.(.+)", r"vision2d_model/\1"),
+)
+_PUBLISHED_OTHER_2D = ((r"vision_2d\.(.+)", r"vision2d_model/vision_model.\1"),)
+
+
+def rules_of(part: str, vision_2d: str) -> Rules:
+    """The rules of one part, with the given kind of 2D encoder."""
+    return VISION_2D_RULES[vision_2d] if part == "vision2d_model" else RULES[part]
+
+
+def published_name(name: str, vision_2d: str) -> str:
+    """Folder and key that one of our weights has in the published layout."""
+    of_2d = _PUBLISHED_DINOV2 if vision_2d == "dinov2" else _PUBLISHED_OTHER_2D
+    for pattern, replacement in (*_PUBLISHED, *of_2d):
+        match = re.fullmatch(pattern, name)
+        if match:
+            return match.expand(replacement)
+    return name
 
 
 def rename(key: str, rules: Rules) -> tuple[bool, str | None]:

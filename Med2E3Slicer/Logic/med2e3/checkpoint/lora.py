@@ -65,11 +65,17 @@ def merge_adapter(source: Path, weights: dict[str, dict[str, Tensor]]) -> int:
             raise CheckpointError(f"The adapter has only one of the two matrices of {module}.")
         place, name = _place(module)
         target = weights[place].get(f"{name}.weight")
-        if target is None or target.shape != (pair["B"].shape[0], pair["A"].shape[1]):
+        if target is None or not _fits(pair["A"], pair["B"], target):
             raise CheckpointError(f"The adapter's {module} fits no weight of the checkpoint.")
         delta = pair["B"].float() @ pair["A"].float() * _scale(config, module, pair["A"].shape[0])
         weights[place][f"{name}.weight"] = target.float() + delta
     return len(pairs)
+
+
+def _fits(a: Tensor, b: Tensor, target: Tensor) -> bool:
+    if a.ndim != 2 or b.ndim != 2:
+        return False
+    return a.shape[0] == b.shape[1] and target.shape == (b.shape[0], a.shape[1])
 
 
 def _refuse_other_kinds(config: dict[str, Any]) -> None:
@@ -78,6 +84,8 @@ def _refuse_other_kinds(config: dict[str, Any]) -> None:
     for name in ("use_dora", "fan_in_fan_out", "modules_to_save", "lora_bias"):
         if config.get(name):
             raise CheckpointError(f"LoRA adapters with {name} are not supported.")
+    if not isinstance(config.get("lora_alpha"), (int, float)):
+        raise CheckpointError("The adapter_config.json of this checkpoint has no lora_alpha.")
     if config.get("bias", "none") != "none":
         raise CheckpointError("LoRA adapters that train biases are not supported.")
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sentencepiece import SentencePieceProcessor
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from med2e3.checkpoint.files import read_json
@@ -26,6 +27,7 @@ _VOCABULARIES = {
     "CodeGenTokenizer": "vocab.json",
     "GPT2Tokenizer": "vocab.json",
 }
+_SENTENCEPIECE = ("LlamaTokenizer", "")
 
 
 def load_tokenizer(folder: Path, what: str, *, as_written: bool = False) -> Any:
@@ -73,6 +75,8 @@ def language_tokenizer(
     settings = _settings(source)
     family = str(settings.get("tokenizer_class", "")).removesuffix("Fast")
     in_python = not use_fast and (source / _VOCABULARIES.get(family, "tokenizer.model")).is_file()
+    if in_python and family in _SENTENCEPIECE:
+        _check_sentencepiece(source / "tokenizer.model")
     if in_python or not (source / "tokenizer.json").is_file():
         tokenizer = load_tokenizer(source, _LANGUAGE_TOKENIZER)
     else:
@@ -89,6 +93,18 @@ def language_tokenizer(
         )
     habits = _python_habits(tokenizer, family, settings) if in_python else _fast_habits(tokenizer)
     return tokenizer, replace(habits, clean_up=_cleans_up(family, settings))
+
+
+def _check_sentencepiece(path: Path) -> None:
+    """The library takes a broken file for an empty vocabulary."""
+    try:
+        SentencePieceProcessor(model_file=str(path))
+    except (OSError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path.name} of the checkpoint cannot be read.",
+            hint="Download it again.",
+            detail=str(error),
+        ) from error
 
 
 def _settings(source: Path) -> dict[str, Any]:
@@ -112,7 +128,7 @@ def _python_habits(tokenizer: Any, family: str, settings: dict[str, Any]) -> Tok
         separate_ids=tuple(sorted(set(tokenizer.added_tokens_decoder) - skipped)),
         separator="" if family == "Qwen2Tokenizer" else " ",
     )
-    if family not in ("LlamaTokenizer", ""):
+    if family not in _SENTENCEPIECE:
         return habits
 
     def setting(name: str, default: bool) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor
 from transformers import AutoConfig, PretrainedConfig
 
@@ -81,6 +82,13 @@ def read_arguments(source: Path) -> dict[str, Any]:
                 f"This checkpoint's {name} is {arguments.get(name)!r}, which is not supported.",
                 hint=f"Supported: {', '.join(map(str, known))}.",
             )
+    for name in (
+        "llm_max_length",
+        "vision2d_model_select_layer",
+        "vision3d_model_select_layer",
+    ):
+        if type(arguments.get(name)) is not int:
+            raise CheckpointError(f"args/config.json of the checkpoint has no number {name}.")
     return arguments
 
 
@@ -97,33 +105,44 @@ def configuration(
     Raises:
         CheckpointError: when a part's configuration is missing or makes no sense.
     """
-    vision_3d = _part_config(source, arguments, "vision3d_model")
     fields: dict[str, Any] = {
         "text_config": _language_config(_part_config(source, arguments, "llm")),
-        "vision_3d_config": {
-            "image_size": vision_3d["img_size"],
-            "patch_size": vision_3d["patch_size"],
-            "num_channels": vision_3d.get("in_channels", 1),
-            "hidden_size": vision_3d["hidden_size"],
-            "intermediate_size": vision_3d["mlp_dim"],
-            "num_hidden_layers": vision_3d["num_layers"],
-            "num_attention_heads": vision_3d["num_heads"],
-        },
+        "vision_3d_config": _vision_3d_config(source, arguments),
         "vision_2d_config": _vision_2d_config(source, arguments),
         "question_config": _question_config(weights["vision3d_model"]),
         "vision_2d_select_layer": arguments["vision2d_model_select_layer"],
         "vision_2d_select_feature": arguments["vision2d_model_select_feature"],
         "vision_3d_select_layer": _vision_3d_layer(arguments["vision3d_model_select_layer"]),
         "context_length": arguments["llm_max_length"],
+        "slabs": 4,
         "prompt": LANGUAGE_MODELS[arguments["llm_type"]][0],
     }
     fields |= CONNECTORS_3D[arguments["vision3d_connector_type"]]
     try:
-        return Med2E3Config(**fields)
-    except (ValueError, KeyError, TypeError) as error:
+        config = Med2E3Config(**fields)
+        _check_limits(config)
+    except (ValueError, KeyError, TypeError, ZeroDivisionError, StrictDataclassError) as error:
         raise CheckpointError(
             "The sizes in this checkpoint's configuration do not fit together.", detail=str(error)
         ) from error
+    return config
+
+
+def _check_limits(config: Med2E3Config) -> None:
+    for name, layer, depth in (
+        ("2d", config.vision_2d_select_layer, int(config.slice_encoder.num_hidden_layers)),
+        ("3d", config.vision_3d_select_layer, config.vision_3d.num_hidden_layers),
+    ):
+        if not -depth <= layer <= depth:
+            raise CheckpointError(
+                f"This checkpoint's vision{name}_model_select_layer does not fit its encoder, "
+                f"which has {depth} blocks."
+            )
+    if config.context_length <= config.num_image_tokens:
+        raise CheckpointError(
+            f"This checkpoint's llm_max_length is {config.context_length}, but the image alone "
+            f"takes {config.num_image_tokens} tokens."
+        )
 
 
 def _part_config(source: Path, arguments: dict[str, Any], part: str) -> dict[str, Any]:
@@ -146,12 +165,30 @@ def _language_config(values: dict[str, Any]) -> PretrainedConfig:
         plain["rope_scaling"] = scaling | {"type": "longrope"}
     try:
         config: PretrainedConfig = AutoConfig.for_model(model_type, **plain)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, StrictDataclassError) as error:
         raise CheckpointError(
             f"The language model {model_type!r} of this checkpoint cannot be built.",
             detail=str(error),
         ) from error
     return config
+
+
+def _vision_3d_config(source: Path, arguments: dict[str, Any]) -> dict[str, Any]:
+    values = _part_config(source, arguments, "vision3d_model")
+    try:
+        return {
+            "image_size": values["img_size"],
+            "patch_size": values["patch_size"],
+            "num_channels": values.get("in_channels", 1),
+            "hidden_size": values["hidden_size"],
+            "intermediate_size": values["mlp_dim"],
+            "num_hidden_layers": values["num_layers"],
+            "num_attention_heads": values["num_heads"],
+        }
+    except KeyError as error:
+        raise CheckpointError(
+            f"The configuration of this checkpoint's 3D encoder lacks {error.args[0]}."
+        ) from error
 
 
 def _vision_2d_config(source: Path, arguments: dict[str, Any]) -> dict[str, Any]:

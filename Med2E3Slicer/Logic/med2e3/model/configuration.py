@@ -57,6 +57,10 @@ class M3DVisionConfig(PretrainedConfig):
         super().__post_init__(**kwargs)
         if any(i % p for i, p in zip(self.image_size, self.patch_size, strict=True)):
             raise ValueError(f"image {self.image_size} is no multiple of patch {self.patch_size}")
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"width {self.hidden_size} does not divide among {self.num_attention_heads} heads"
+            )
 
     @property
     def grid(self) -> tuple[int, int, int]:
@@ -84,6 +88,8 @@ class Med2E3Config(PretrainedConfig):
         score_temperature: divides the dot products before the softmax; 5 in the released model,
             1 in paper v1.
         score_dropout: dropout on the scores while training.
+        slabs: groups of neighbouring slices that share their 3D tokens in Eq. 4 (Algorithm 1); by
+            default one for each layer of 3D tokens.  The reference always takes 4.
         pool_size: 3D patches averaged per token along (slices, rows, columns).
         vision_2d_select_layer, vision_3d_select_layer: which hidden state is taken; -1 is the
             output of the last block, before any final norm.
@@ -115,6 +121,7 @@ class Med2E3Config(PretrainedConfig):
     image_features: str = "both"
     score_temperature: float = 5.0
     score_dropout: float = 0.1
+    slabs: int | None = None
     pool_size: list[int] | tuple[int, ...] = (2, 2, 2)
     vision_2d_select_layer: int = -1
     vision_2d_select_feature: str = "cls_patch"
@@ -136,7 +143,7 @@ class Med2E3Config(PretrainedConfig):
             self.question_config = BertConfig()
         if any(g % p for g, p in zip(self.vision_3d.grid, self.pool_size, strict=True)):
             raise ValueError(f"grid {self.vision_3d.grid} is no multiple of {self.pool_size}")
-        if self.num_slices % self.pooled_grid[0]:
+        if self.num_slices % self.num_slabs or prod(self.pooled_grid) % self.num_slabs:
             raise ValueError("the slices do not divide evenly among the 3D tokens' slabs")
         self.tie_word_embeddings = bool(getattr(self.text_config, "tie_word_embeddings", False))
 
@@ -196,6 +203,11 @@ class Med2E3Config(PretrainedConfig):
         """3D tokens along (slices, rows, columns); (4, 8, 8) as published."""
         d, h, w = (g // p for g, p in zip(self.vision_3d.grid, self.pool_size, strict=True))
         return d, h, w
+
+    @property
+    def num_slabs(self) -> int:
+        """Groups of slices that share their 3D tokens (4 as published)."""
+        return self.slabs or self.pooled_grid[0]
 
     @property
     def num_3d_tokens(self) -> int:

@@ -27,12 +27,13 @@ class Med2E3Processor(ProcessorMixin):
 
     Args:
         tokenizer: the language model's.
-        question_tokenizer: what TG-IS's text encoder reads: BERT's for ``m3d_clip``, the
-            language model's own for the other variants.
+        question_tokenizer: what TG-IS's text encoder reads: BERT's for ``m3d_clip``.
         image_token_id: the placeholder id of one visual token (``config.image_token_id``).
         num_image_tokens: visual tokens of a volume (``config.num_image_tokens``).
         prompt: see :mod:`med2e3.model.prompt`.
         max_question_length: tokens of the question that TG-IS reads.
+        question_reader: ``question_tokenizer``, or ``tokenizer`` when TG-IS reads the question as
+            the language model does.
         text_habits: fields of :class:`~med2e3.model.tokenization.TokenizerHabits`; told from
             the tokenizer when None.
     """
@@ -46,6 +47,7 @@ class Med2E3Processor(ProcessorMixin):
         num_image_tokens: int = 0,
         prompt: str = "phi",
         max_question_length: int = 512,
+        question_reader: str = "question_tokenizer",
         text_habits: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -53,6 +55,7 @@ class Med2E3Processor(ProcessorMixin):
         self.num_image_tokens = num_image_tokens
         self.prompt = prompt
         self.max_question_length = max_question_length
+        self.question_reader = question_reader
         self.text_habits = text_habits
         super().__init__(tokenizer, question_tokenizer, chat_template=chat_template, **kwargs)
 
@@ -82,6 +85,8 @@ class Med2E3Processor(ProcessorMixin):
 
     def encode_question(self, text: str) -> list[int]:
         """Token ids of the question for TG-IS, cut at ``max_question_length``."""
+        if self.question_reader == "tokenizer":
+            return self._codec.encode(text)[: self.max_question_length]
         ids: list[int] = self.question_tokenizer(
             text, max_length=self.max_question_length, truncation=True
         ).input_ids

@@ -66,7 +66,7 @@ class TextGuidedInterSlice(nn.Module):
         width = config.language.hidden_size
         self.aggregation = config.aggregation
         self.local = config.local_features
-        self.num_slabs = config.pooled_grid[0]
+        self.num_slabs = config.num_slabs
         self.temperature = config.score_temperature
         self.score_dropout = nn.Dropout(config.score_dropout)
         if config.aggregation == "tgis" and config.text_feature == "m3d_clip":
