@@ -51,6 +51,7 @@ def test_the_report_is_a_task_of_its_own() -> None:
         {"text": "Which?", "choices": ("one",)},
         {"text": "Which?", "choices": ("one", " ")},
         {"text": "<image3d> and <image3d>"},
+        {"text": "Where?", "history": (Turn("Which organ?", "The <image3d>."),)},
         {"text": "Which?", "choices": tuple(str(i) for i in range(27))},
     ],
 )
@@ -60,7 +61,18 @@ def test_a_question_that_cannot_be_asked_is_refused(bad: dict[str, object]) -> N
 
 
 @pytest.mark.parametrize(
-    "bad", [{"max_new_tokens": 0}, {"temperature": -0.1}, {"top_p": 0.0}, {"top_p": 1.1}]
+    "bad",
+    [
+        {"max_new_tokens": 0},
+        {"temperature": -0.1},
+        {"temperature": float("nan")},
+        {"temperature": float("inf")},
+        {"top_p": 0.0},
+        {"top_p": 1.1},
+        {"top_p": float("nan")},
+        {"seed": -1},
+        {"seed": 10**24},
+    ],
 )
 def test_options_out_of_range_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(InputError):

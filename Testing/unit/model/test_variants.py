@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForImageTextToText
+from peft import LoraConfig, PeftModel, get_peft_model
+from torchao.quantization import Int8WeightOnlyConfig
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    TorchAoConfig,
+    Trainer,
+    TrainingArguments,
+)
 
 from fixtures.random_model import build, small_config
 from med2e3.asking import Question
@@ -195,3 +203,62 @@ def test_a_wrong_number_of_placeholders_is_refused(tmp_path: Path) -> None:
     inputs["attention_mask"] = inputs["attention_mask"][:, :60]
     with pytest.raises(ValueError, match="placeholders"):
         model(**inputs)
+    inputs = batch(tmp_path, model.config)
+    del inputs["pixel_values"]
+    with pytest.raises(ValueError, match="for 0 visual tokens"):
+        model(**inputs)
+
+
+def test_a_step_of_the_librarys_trainer_changes_the_weights(tmp_path: Path) -> None:
+    model = build(tmp_path / "model")
+    rows = batch(tmp_path / "model", model.config)
+    rows["labels"] = rows["input_ids"].masked_fill(
+        rows["input_ids"] == model.config.image_token_id, -100
+    )
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path / "run"),
+        max_steps=2,
+        per_device_train_batch_size=1,
+        learning_rate=1e-2,
+        use_cpu=True,
+        report_to=[],
+        save_strategy="no",
+        disable_tqdm=True,
+    )
+    example = {name: value[0] for name, value in rows.items()}
+    trainer = Trainer(model=model, args=arguments, train_dataset=[example, example])
+    assert trainer.train().training_loss > 0
+    unused = {"vision_2d.post_layernorm.weight", "vision_2d.post_layernorm.bias"}
+    same = {name for name, p in model.named_parameters() if torch.equal(p, before[name])}
+    assert same <= unused
+
+
+def test_an_adapter_is_added_saved_and_loaded(tmp_path: Path) -> None:
+    base = build(tmp_path / "model")
+    inputs = batch(tmp_path / "model", base.config)
+    adapted = get_peft_model(
+        base, LoraConfig(r=2, target_modules=["qkv_proj", "linear_1"], init_lora_weights=False)
+    )
+    with torch.no_grad():
+        expected = adapted(**inputs).logits
+    adapted.save_pretrained(tmp_path / "adapter")
+    fresh = Med2E3ForConditionalGeneration.from_pretrained(tmp_path / "model")
+    loaded = PeftModel.from_pretrained(fresh, tmp_path / "adapter").eval()
+    with torch.no_grad():
+        torch.testing.assert_close(loaded(**inputs).logits, expected)
+        with loaded.disable_adapter():
+            assert not torch.allclose(loaded(**inputs).logits, expected)
+
+
+def test_weights_can_be_quantized_while_loading(tmp_path: Path) -> None:
+    model = build(tmp_path)
+    inputs = batch(tmp_path, model.config)
+    small = Med2E3ForConditionalGeneration.from_pretrained(
+        tmp_path, quantization_config=TorchAoConfig(Int8WeightOnlyConfig())
+    ).eval()
+    assert "Int8" in type(small.language_model.model.layers[0].mlp.down_proj.weight).__name__
+    with torch.no_grad():
+        exact, rounded = model(**inputs).logits, small(**inputs).logits
+    assert float(torch.nn.functional.cosine_similarity(exact, rounded, dim=-1).min()) > 0.9
+    assert not torch.equal(exact, rounded)

@@ -27,6 +27,7 @@ from med2e3.asking import (
 )
 from med2e3.errors import CheckpointError, InputError, Med2E3Error, ResourceError
 from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
+from med2e3.model.tokenization import TextCodec
 from med2e3.session import Session
 
 QUESTIONS = [
@@ -267,6 +268,30 @@ def test_variants_without_scores_answer_without_them(tmp_path: Path, volume: Any
     events = list(session.ask(volume, QUESTIONS[0], GenerationOptions(max_new_tokens=2)))
     assert not any(isinstance(event, Scores) for event in events)
     assert events[-1].scores == ()  # type: ignore[union-attr]
+
+
+def test_slices_weighted_at_random_repeat_for_the_recorded_seed(
+    tmp_path: Path, volume: Any
+) -> None:
+    build(tmp_path / "random", aggregation="random")
+    session = Session.load(tmp_path / "random")
+    drawn = answer(session, volume, QUESTIONS[0], max_new_tokens=8)
+    assert drawn.seed is not None
+    again = answer(session, volume, QUESTIONS[0], max_new_tokens=8, seed=drawn.seed)
+    assert again.token_probabilities == drawn.token_probabilities
+    other = answer(session, volume, QUESTIONS[0], max_new_tokens=8, seed=drawn.seed // 2 + 1)
+    assert other.token_probabilities != drawn.token_probabilities
+
+
+def test_letters_are_found_when_pieces_end_with_an_end_token(
+    a_session: Session, volume: Any
+) -> None:
+    plain = answer(a_session, volume, QUESTIONS[3], max_new_tokens=1).choice_probabilities
+    codec = a_session.processor._codec
+    a_session.processor._codec = TextCodec(codec.tokenizer, replace(codec.habits, ends=True))
+    ended = answer(a_session, volume, QUESTIONS[3], max_new_tokens=1).choice_probabilities
+    assert list(ended) == list(plain)
+    assert len({round(share, 6) for share in ended.values()}) == 3
 
 
 def test_folders_that_hold_no_model_are_refused(tmp_path: Path, model_folder: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 
 from med2e3.errors import ResourceError
 from med2e3.session.caches import ByteBoundedLRU
 from med2e3.session.decoding import GrowingText
-from med2e3.session.devices import choose_device, choose_dtype
+from med2e3.session.devices import choose_device, choose_dtype, memory_shortage_said
 
 
 def test_the_least_recently_used_goes_first() -> None:
@@ -58,6 +60,33 @@ def test_a_stop_text_is_never_shown_even_in_part() -> None:
             break
     assert text.stopped
     assert "".join(pieces) == text.text == "an ENemy "
+
+
+def test_the_beginning_of_a_stop_text_is_shown_when_nothing_follows() -> None:
+    text = GrowingText(bytes_of, stop=("END",))
+    pieces = [text.add(b, last=i == 3) for i, b in enumerate(b"an E")]
+    assert "".join(pieces) == text.text == "an E"
+
+
+def test_what_later_tokens_change_waits_for_them() -> None:
+    words = ["it", " is", " n't", " so", " good", " ."]
+
+    def cleaned(ids: Sequence[int]) -> str:
+        text = "".join(words[i] for i in ids)
+        return text.replace(" n't", "n't").replace(" .", ".")
+
+    text = GrowingText(cleaned, unsettled=4)
+    shown = "".join(text.add(i, last=i == 5) for i in range(6))
+    assert shown == text.text == "it isn't so good."
+
+
+def test_a_failed_allocation_is_a_sentence() -> None:
+    with pytest.raises(ResourceError, match="not enough free memory"), memory_shortage_said():
+        torch.empty(1 << 60)
+    with pytest.raises(ResourceError), memory_shortage_said():
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+    with pytest.raises(RuntimeError, match="size"), memory_shortage_said():
+        torch.ones(2) @ torch.ones(3)
 
 
 def test_formats_follow_the_free_memory() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-StageName = Literal["preparing", "loading", "encoding", "scoring", "generating"]
+StageName = Literal["encoding", "scoring", "generating"]
 FinishReason = Literal["end", "length", "stop", "cancelled"]
 
 

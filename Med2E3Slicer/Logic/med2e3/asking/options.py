@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from med2e3.errors import InputError
+
+#: what torch's generators and readers of JSON both hold
+_SEEDS = 2**63
 
 
 @dataclass(frozen=True)
@@ -33,10 +37,12 @@ class GenerationOptions:
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
             raise InputError("The answer's length must be at least one token.")
-        if self.temperature < 0:
-            raise InputError("The temperature must be 0 (greedy) or larger.")
+        if not 0 <= self.temperature < math.inf:
+            raise InputError("The temperature must be 0 (greedy) or a larger number.")
         if not 0 < self.top_p <= 1:
             raise InputError("top-p must be above 0 and at most 1.")
+        if self.seed is not None and not 0 <= self.seed < _SEEDS:
+            raise InputError(f"The seed must be a whole number from 0 to {_SEEDS - 1}.")
 
     def as_dict(self) -> dict[str, Any]:
         """For the record."""

@@ -42,7 +42,7 @@ class Question:
 
     Raises:
         InputError: for an empty question, one single choice, an empty choice, more than 26
-            choices, or a second ``<image3d>``.
+            choices, a second ``<image3d>``, or one in an earlier answer.
     """
 
     text: str
@@ -61,8 +61,13 @@ class Question:
             )
         if any(not choice.strip() for choice in self.choices):
             raise InputError("A choice is empty.", hint="Give each choice some text.")
-        texts = [self.text, *self.choices, *(t.question for t in self.history)]
-        if sum(text.count(IMAGE_MARK) for text in texts) > 1:
+        said = [self.text, *self.choices, *(turn.question for turn in self.history)]
+        if any(IMAGE_MARK in turn.answer for turn in self.history):
+            raise InputError(
+                f"An earlier answer holds {IMAGE_MARK}, which stands for the volume.",
+                hint="Leave it out of the answer.",
+            )
+        if sum(text.count(IMAGE_MARK) for text in said) > 1:
             raise InputError(
                 f"The conversation holds {IMAGE_MARK} more than once, but there is one volume.",
                 hint=f"Leave {IMAGE_MARK} out: the volume is put first by itself.",

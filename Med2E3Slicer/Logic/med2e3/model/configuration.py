@@ -8,15 +8,10 @@ tensors.  The paper's variants are fields here, not other classes: Tables 3 to 5
 from __future__ import annotations
 
 from math import prod
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from transformers import AutoConfig, BertConfig, PretrainedConfig
 from transformers.configuration_utils import SubConfigSpec
-
-TextFeature = Literal["m3d_clip", "llm_embedding", "none"]
-LocalFeatures = Literal["both", "3d", "2d"]
-Aggregation = Literal["tgis", "average", "max", "random"]
-ImageFeatures = Literal["both", "3d", "2d"]
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "text_feature": ("m3d_clip", "llm_embedding", "none"),

@@ -254,13 +254,12 @@ class Med2E3ForConditionalGeneration(PreTrainedModel, GenerationMixin):
         config: Med2E3Config = self.config
         is_image = input_ids == config.image_token_id
         embedded: Tensor = self.get_input_embeddings()(input_ids.masked_fill(is_image, 0))
+        placeholders = int(is_image.sum())
+        expected = 0 if image is None else image.tokens.shape[0] * image.tokens.shape[1]
+        if placeholders != expected:
+            raise ValueError(f"{placeholders} placeholders for {expected} visual tokens")
         if image is None:
             return embedded
-        if int(is_image.sum()) != image.tokens.shape[0] * image.tokens.shape[1]:
-            raise ValueError(
-                f"{int(is_image.sum())} placeholders for {image.tokens.shape[1]} visual tokens "
-                f"of {image.tokens.shape[0]} volume(s)"
-            )
         return embedded.masked_scatter(is_image.unsqueeze(-1), image.tokens.to(embedded.dtype))
 
     def forward(

@@ -96,6 +96,11 @@ class Med2E3Processor(ProcessorMixin):
         """The text of generated ids, without unknown, begin, end and padding tokens."""
         return self._codec.decode(ids)
 
+    @property
+    def unsettled(self) -> int:
+        """Characters at the end of a growing answer that later tokens may still change."""
+        return self._codec.unsettled
+
     def __call__(  # type: ignore[override]
         self,
         questions: Question | Sequence[Question],

@@ -87,6 +87,11 @@ class TextCodec:
         self._skipped = frozenset(habits.skipped_ids)
         self._separate = frozenset(habits.separate_ids)
 
+    @property
+    def unsettled(self) -> int:
+        """Characters at the end of a decoded text that later tokens may still change."""
+        return max(map(len, _TIGHT)) if self.habits.clean_up else 0
+
     def encode(self, piece: str) -> list[int]:
         """Token ids of one piece of text, without a begin token."""
         if not self.habits.sentencepiece:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Sequence
 
 import torch
@@ -11,6 +12,7 @@ from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogit
 from med2e3.asking.options import GenerationOptions
 from med2e3.errors import Med2E3Error
 
+_DRAWN_SEEDS = 2**32  # short enough to be typed again
 _UNFINISHED = "\ufffd"  # what an incomplete multi-byte character decodes to
 
 
@@ -27,7 +29,7 @@ class TokenChooser:
     def __init__(self, options: GenerationOptions) -> None:
         self.greedy = options.temperature == 0
         self._generator = torch.Generator()
-        self.seed = options.seed if options.seed is not None else self._generator.seed()
+        self.seed = options.seed if options.seed is not None else secrets.randbelow(_DRAWN_SEEDS)
         self._generator.manual_seed(self.seed)
         self._warpers = LogitsProcessorList()
         if not self.greedy:
@@ -65,24 +67,32 @@ class GrowingText:
     Args:
         decode: token ids → text.
         stop: texts that end the answer; they and what follows are not part of it.
+        unsettled: characters at the end that later tokens may still change.
     """
 
-    def __init__(self, decode: Callable[[Sequence[int]], str], stop: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        decode: Callable[[Sequence[int]], str],
+        stop: tuple[str, ...] = (),
+        unsettled: int = 0,
+    ) -> None:
         self._decode = decode
+        self._unsettled = unsettled
         self._stop = tuple(text for text in stop if text)
         self.ids: list[int] = []
         self.shown = ""
         self.stopped = False
 
-    def add(self, token: int) -> str:
+    def add(self, token: int, *, last: bool = False) -> str:
         """Take one more token; returns what can be shown now that could not before.
 
-        A character whose bytes are not complete, and the possible beginning of a stop text, wait
-        for the next tokens.
+        A character whose bytes are not complete, the possible beginning of a stop text, and what
+        is unsettled wait for the next tokens, unless this is the last.
         """
         self.ids.append(token)
         text = self.text
-        ready = text if self.stopped else text[: len(text) - self._held_back(text)]
+        complete = self.stopped or last
+        ready = text if complete else text[: max(0, len(text) - self._held_back(text))]
         piece = ready[len(self.shown) :] if ready.startswith(self.shown) else ""
         self.shown += piece
         return piece
@@ -105,4 +115,4 @@ class GrowingText:
             for size in range(1, len(stop))
             if text.endswith(stop[:size])
         ]
-        return max([unfinished, *begun])
+        return max([unfinished, self._unsettled, *begun])

@@ -6,6 +6,9 @@ The CUDA and MPS branches choose only a name and a dtype; the code that then run
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import psutil
 import torch
 
@@ -44,6 +47,27 @@ def multiplies_bfloat16_fast() -> bool:
     Without AVX-512 it does not: on one AVX2 machine a large product took five times as long.
     """
     return str(torch.backends.cpu.get_cpu_capability()) not in ("DEFAULT", "AVX2")
+
+
+@contextmanager
+def memory_shortage_said() -> Iterator[None]:
+    """Turn a failed allocation inside the block into a sentence.
+
+    Raises:
+        ResourceError: when memory ran out, on the CPU or a GPU.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        words = str(error).lower()
+        signs = ("out of memory", "allocate memory", "not enough memory")
+        if isinstance(error, MemoryError) or any(sign in words for sign in signs):
+            raise ResourceError(
+                "There is not enough free memory for the model and this question.",
+                hint="Close other programs, or choose --dtype bfloat16 or another --device.",
+                detail=repr(error),
+            ) from error
+        raise
 
 
 def choose_device(name: str) -> str:

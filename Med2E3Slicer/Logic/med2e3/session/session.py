@@ -41,7 +41,12 @@ from med2e3.model import (
 from med2e3.model_info import read_model_info
 from med2e3.session.caches import ByteBoundedLRU, KeyValues, key_value_bytes
 from med2e3.session.decoding import GrowingText, TokenChooser
-from med2e3.session.devices import DTYPES, choose_device, choose_dtype
+from med2e3.session.devices import (
+    DTYPES,
+    choose_device,
+    choose_dtype,
+    memory_shortage_said,
+)
 
 
 class VolumeInput(Protocol):
@@ -126,13 +131,15 @@ class Session:
         transformers_logging.set_verbosity_error()
         transformers_logging.disable_progress_bar()
         try:
-            model, report = Med2E3ForConditionalGeneration.from_pretrained(
-                folder,
-                dtype=DTYPES[dtype],
-                local_files_only=True,
-                use_safetensors=True,
-                output_loading_info=True,
-            )
+            with memory_shortage_said():
+                model, report = Med2E3ForConditionalGeneration.from_pretrained(
+                    folder,
+                    dtype=DTYPES[dtype],
+                    local_files_only=True,
+                    use_safetensors=True,
+                    output_loading_info=True,
+                )
+                model = model.to(device)
             processor = Med2E3Processor.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise CheckpointError(
@@ -147,7 +154,7 @@ class Session:
                 hint="Download or convert the model again.",
                 detail=", ".join(gaps),
             )
-        return cls(model.to(device), processor, **options)
+        return cls(model, processor, **options)
 
     @property
     def config(self) -> Med2E3Config:
@@ -230,41 +237,38 @@ class Session:
     ) -> Iterator[Event]:
         clock = _Clock()
         chooser = TokenChooser(options)
-        text = GrowingText(self.processor.decode_answer, options.stop)
+        text = GrowingText(self.processor.decode_answer, options.stop, self.processor.unsettled)
         probabilities: list[float] = []
         scores: tuple[float, ...] = ()
         letters: dict[str, float] = {}
         hits: list[str] = []
         reason: FinishReason = "length"
         try:
-            features = yield from self._encode(volume, hits, clock, cancel)
-            yield Stage("scoring")
-            image = self._image_features(features, question)
-            if image.scores is not None:
-                scores = tuple(image.scores[0].float().tolist())
-                yield Scores(scores)
-            clock.lap("score")
-            yield Stage("generating")
-            _check(cancel)
-            logits, cache = self._prefill(volume, prompt_ids, image, hits)
-            clock.lap("prefill")
-            letters = self._letter_probabilities(question, prompt_ids, logits)
-            while True:
+            with memory_shortage_said():
+                features = yield from self._encode(volume, hits, clock, cancel)
+                yield Stage("scoring")
+                image = self._image_features(features, question, chooser.seed)
+                if image.scores is not None:
+                    scores = tuple(image.scores[0].float().tolist())
+                    yield Scores(scores)
+                clock.lap("score")
+                yield Stage("generating")
                 _check(cancel)
-                token, probability = chooser.choose(logits)
-                if not probabilities:
-                    clock.since_start("first_token")
-                probabilities.append(probability)
-                yield Token(token, text.add(token), probability)
-                if token in self._end_tokens:
-                    reason = "end"
-                    break
-                if text.stopped:
-                    reason = "stop"
-                    break
-                if len(probabilities) == limit:
-                    break
-                logits = self._step(token, cache)
+                logits, cache = self._prefill(volume, prompt_ids, image, hits)
+                clock.lap("prefill")
+                letters = self._letter_probabilities(question, prompt_ids, logits)
+                while True:
+                    _check(cancel)
+                    token, probability = chooser.choose(logits)
+                    if not probabilities:
+                        clock.since_start("first_token")
+                    probabilities.append(probability)
+                    ended, full = token in self._end_tokens, len(probabilities) == limit
+                    yield Token(token, text.add(token, last=ended or full), probability)
+                    if ended or full or text.stopped:
+                        reason = "end" if ended else "stop" if text.stopped else "length"
+                        break
+                    logits = self._step(token, cache)
         except _Stopped:
             reason = "cancelled"
         clock.lap("generate")
@@ -278,7 +282,7 @@ class Session:
             choice_probabilities=letters,
             timings_s=clock.timings,
             cache_hits=tuple(hits),
-            seed=None if chooser.greedy else chooser.seed,
+            seed=chooser.seed if self._draws_scores or not chooser.greedy else None,
         )
 
     @property
@@ -316,12 +320,22 @@ class Session:
         return features
 
     @torch.inference_mode()
-    def _image_features(self, features: VolumeFeatures, question: Question) -> ImageFeatures:
+    def _image_features(
+        self, features: VolumeFeatures, question: Question, seed: int
+    ) -> ImageFeatures:
         ids = torch.tensor(
             [self.processor.encode_question(question.scoring_text)], device=self.model.device
         )
-        image: ImageFeatures = self.model.image_features(features, ids, torch.ones_like(ids))
+        with torch.random.fork_rng(enabled=self._draws_scores):
+            if self._draws_scores:
+                torch.manual_seed(seed)
+            image: ImageFeatures = self.model.image_features(features, ids, torch.ones_like(ids))
         return image
+
+    @property
+    def _draws_scores(self) -> bool:
+        """Whether the variant weights slices at random, which the seed then makes repeatable."""
+        return bool(self.config.uses_2d and self.config.aggregation == "random")
 
     @torch.inference_mode()
     def _prefill(
@@ -368,13 +382,13 @@ class Session:
         if not question.choices:
             return {}
         prompt = self.processor.conversation(question)
-        first = [
-            self.processor.encode_prompt(f"{prompt} {letter}.")[len(prompt_ids)]
-            for letter in question.letters
+        answers = [
+            self.processor.encode_prompt(f"{prompt} {letter}.") for letter in question.letters
         ]
-        if len(set(first)) < len(first):
+        first = next((ids for ids in zip(*answers, strict=False) if len(set(ids)) > 1), ())
+        if len(set(first)) < len(answers):
             return {}
-        shares = torch.softmax(logits.float()[first], dim=-1).tolist()
+        shares = torch.softmax(logits.float()[list(first)], dim=-1).tolist()
         return dict(zip(question.letters, shares, strict=True))
 
 
