@@ -14,10 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
-from transformers.utils import logging as transformers_logging
 
 from med2e3.asking import (
     Done,
@@ -30,7 +28,7 @@ from med2e3.asking import (
     Token,
 )
 from med2e3.asking.events import FinishReason
-from med2e3.errors import CheckpointError, InputError
+from med2e3.errors import InputError
 from med2e3.model import (
     ImageFeatures,
     Med2E3Config,
@@ -38,15 +36,10 @@ from med2e3.model import (
     Med2E3Processor,
     VolumeFeatures,
 )
-from med2e3.model_info import read_model_info
 from med2e3.session.caches import ByteBoundedLRU, KeyValues, key_value_bytes
 from med2e3.session.decoding import GrowingText, TokenChooser
-from med2e3.session.devices import (
-    DTYPES,
-    choose_device,
-    choose_dtype,
-    memory_shortage_said,
-)
+from med2e3.session.devices import memory_shortage_said
+from med2e3.session.loading import load_model
 
 
 class VolumeInput(Protocol):
@@ -124,36 +117,7 @@ class Session:
             CheckpointError: when the folder holds no complete model.
             ResourceError: when there is no such device or not enough memory.
         """
-        info = read_model_info(folder)
-        device = choose_device(device)
-        stored = DTYPES.get(info.dtype, torch.float32).itemsize
-        dtype = choose_dtype(dtype, device, info.num_bytes // stored)
-        transformers_logging.set_verbosity_error()
-        transformers_logging.disable_progress_bar()
-        try:
-            with memory_shortage_said():
-                model, report = Med2E3ForConditionalGeneration.from_pretrained(
-                    folder,
-                    dtype=DTYPES[dtype],
-                    local_files_only=True,
-                    use_safetensors=True,
-                    output_loading_info=True,
-                )
-                model = model.to(device)
-            processor = Med2E3Processor.from_pretrained(folder, local_files_only=True)
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-            raise CheckpointError(
-                "The model's files cannot be loaded.",
-                hint="Run 'med2e3 models verify', then download or convert the model again.",
-                detail=repr(error),
-            ) from error
-        gaps = sorted({*report["missing_keys"], *report["unexpected_keys"]})
-        if gaps:
-            raise CheckpointError(
-                f"The model's files do not fit its configuration ({gaps[0]}).",
-                hint="Download or convert the model again.",
-                detail=", ".join(gaps),
-            )
+        model, processor = load_model(folder, device, dtype)
         return cls(model, processor, **options)
 
     @property
