@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from med2e3.devices import DTYPE_BYTES
 from med2e3.errors import CheckpointError
 
 
@@ -26,6 +27,11 @@ class ModelInfo:
     title: str
     num_bytes: int
     dtype: str
+
+    @property
+    def parameters(self) -> int:
+        """About how many numbers its weights hold."""
+        return self.num_bytes // DTYPE_BYTES.get(self.dtype, 4)
 
 
 def read_model_info(folder: Path) -> ModelInfo:

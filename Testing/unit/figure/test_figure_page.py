@@ -22,6 +22,7 @@ from med2e3.figure import check_suffix, draw, save_figure
 from med2e3.figure.panel import MARGIN, TEXT_WIDTH, WIDTH, sampled_slices
 from med2e3.notice import NOTICE, UNTRAINED_NOTICE
 from med2e3.record import Exchange, ModelRecord, VolumeRecord, build_exchange
+from med2e3.volume import SlicePlace
 
 LONG_REPORT = (
     "The liver is enlarged, with a hypodense lesion of 3.2 \u00d7 2.9 cm in segment VI; "
@@ -50,13 +51,7 @@ def make_exchange(**changes: Any) -> Exchange:
         question,
         done,
         slices=[
-            {
-                "index": index,
-                "position_lps_mm": [0.0, 0.0, 200.0 - 6 * index],
-                "position_ras_mm": [0.0, 0.0, 200.0 - 6 * index],
-                "source_first": 1000 + 3 * index,
-                "source_last": 1002 + 3 * index,
-            }
+            SlicePlace(index, (0.0, 0.0, 200.0 - 6 * index), 1000 + 3 * index, 1002 + 3 * index)
             for index in range(32)
         ],
         model=ModelRecord("a-model-with-a-long-name", "0123456789abcdef" * 3, "9" * 64),
@@ -87,8 +82,7 @@ CASES = {
     "one peak": make_exchange(scores=(1.0, *(0.0,) * 31)),
     "unlocated": make_exchange(
         slices=tuple(
-            dataclasses.replace(place, position_lps_mm=None, position_ras_mm=None)
-            for place in make_exchange().slices
+            dataclasses.replace(place, position_lps_mm=None) for place in make_exchange().slices
         ),
         preprocessing={"window": None, "plane": "native"},
     ),

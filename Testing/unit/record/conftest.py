@@ -7,18 +7,18 @@ import pytest
 
 from med2e3.asking import Done, GenerationOptions, Question
 from med2e3.record import Exchange, ModelRecord, VolumeRecord, build_exchange
+from med2e3.volume import SlicePlace
 
 
-def axial_places(count: int = 32, spacing_mm: float = 6.5) -> list[dict[str, object]]:
+def axial_places(count: int = 32, spacing_mm: float = 6.5) -> list[SlicePlace]:
     """Slices from the feet to the head, each standing for two or three source slices."""
     return [
-        {
-            "index": index,
-            "position_lps_mm": [3.0, -12.0, -100 + spacing_mm * index],
-            "position_ras_mm": [-3.0, 12.0, -100 + spacing_mm * index],
-            "source_first": int(index * 2.5),
-            "source_last": int(index * 2.5) + 2,
-        }
+        SlicePlace(
+            index,
+            (3.0, -12.0, -100 + spacing_mm * index),
+            int(index * 2.5),
+            int(index * 2.5) + 2,
+        )
         for index in range(count)
     ]
 

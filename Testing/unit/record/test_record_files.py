@@ -122,6 +122,8 @@ def test_the_table_has_one_row_for_each_question_and_slice(
     assert (top["position_r_mm"], top["position_a_mm"]) == ("-3.0", "12.0")
     assert float(top["position_s_mm"]) == pytest.approx(-100 + 6.5 * 11)
     assert (top["source_first"], top["source_last"]) == ("27", "29")
+    assert (top["model"], top["model_sha256"]) == (exchange.model.name, exchange.model.sha256)
+    assert all(row["notice"] == exchange.notice for row in rows)
     assert rows[32]["question"] == tricky.question
     assert rows[32]["score"] == "" and rows[32]["score_relative_to_uniform"] == ""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from med2e3.record import SlicePlace, position_text, source_text, stack_axis
+from med2e3.record import position_text, source_text, stack_axis
+from med2e3.volume import SlicePlace
 
 
 def _stack(*points: tuple[float, float, float]) -> list[SlicePlace]:
     return [
-        SlicePlace(index, (-r, -a, s), (r, a, s), 2 * index, 2 * index + 1)
+        SlicePlace(index, (-r, -a, s), 2 * index, 2 * index + 1)
         for index, (r, a, s) in enumerate(points)
     ]
 
@@ -34,12 +35,12 @@ def test_a_position_is_said_along_the_stack(
 
 
 def test_without_geometry_nothing_is_said() -> None:
-    stack = [SlicePlace(0), SlicePlace(1)]
+    stack = [SlicePlace(0, None, 0, 1), SlicePlace(1, None, 2, 3)]
     assert stack_axis(stack) is None
-    assert position_text(stack[0], None) == "" and source_text(stack[0]) == ""
+    assert position_text(stack[0], None) == ""
 
 
 def test_source_slices_are_counted_from_one() -> None:
-    assert source_text(SlicePlace(0, source_first=29, source_last=31)) == "slices 30\u201332"
-    assert source_text(SlicePlace(0, source_first=31, source_last=29), dash="-") == "slices 30-32"
-    assert source_text(SlicePlace(0, source_first=4, source_last=4)) == "slice 5"
+    assert source_text(SlicePlace(0, None, 29, 31)) == "slices 30\u201332"
+    assert source_text(SlicePlace(0, None, 29, 31), dash="-") == "slices 30-32"
+    assert source_text(SlicePlace(0, None, 4, 4)) == "slice 5"

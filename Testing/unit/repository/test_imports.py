@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 LOGIC = Path(__file__).resolve().parents[3] / "Med2E3Slicer" / "Logic"
-LIGHT_PARTS = ("errors", "notice", "volume", "asking", "record")
+LIGHT_PARTS = (
+    "errors", "notice", "atomic", "devices", "sizes", "model_info", "volume", "asking", "record",
+)  # fmt: skip
 LIGHT_PACKAGES = {"med2e3", "numpy", "SimpleITK"}
 
 #: imports the named modules and prints which packages that brought in; torch etc. are installed,

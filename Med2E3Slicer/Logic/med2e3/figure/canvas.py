@@ -86,12 +86,6 @@ class Canvas:
             Line2D([self._x(x), self._x(x + width)], [self._y(y)] * 2, color=color, linewidth=0.8)
         )
 
-    def connect(self, start: tuple[float, float], end: tuple[float, float], color: str) -> None:
-        """A thin straight line between two points."""
-        xs = [self._x(start[0]), self._x(end[0])]
-        ys = [self._y(start[1]), self._y(end[1])]
-        self.figure.add_artist(Line2D(xs, ys, color=color, linewidth=0.7))
-
     def card(self, x: float, y: float, width: float, height: float, color: str) -> None:
         """A filled rectangle behind what is drawn later."""
         bottom = self._y(y + height)

@@ -189,15 +189,13 @@ class Panel:
             for text, align in details:
                 edge = x + size if align == "right" else x
                 canvas.text(edge, y_line, text, size=8.5, color=palette.QUIET, align=align)
-            source = source_text(place)
-            if source:
-                canvas.text(
-                    x,
-                    y_line + line_height(8.5),
-                    f"source {source}",
-                    size=8.5,
-                    color=palette.QUIET,
-                )
+            canvas.text(
+                x,
+                y_line + line_height(8.5),
+                f"source {source_text(place)}",
+                size=8.5,
+                color=palette.QUIET,
+            )
 
 
 def _shape_in_slot(frame: Frame, voxels: NDArray[np.floating]) -> float:

@@ -16,11 +16,11 @@ from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from med2e3.atomic import write_bytes
 from med2e3.errors import InputError
 from med2e3.figure.canvas import Canvas
 from med2e3.figure.panel import WIDTH, Panel
 from med2e3.record import Exchange
-from med2e3.record.atomic import write_bytes
 
 SUFFIXES = (".png", ".svg", ".pdf")
 

@@ -10,7 +10,7 @@ from med2e3.record.files import (
     schema,
     write_exchanges,
 )
-from med2e3.record.places import SlicePlace, position_text, source_text, stack_axis
+from med2e3.record.places import position_text, source_text, stack_axis
 from med2e3.record.table import table_text, write_table
 
 __all__ = [
@@ -18,7 +18,6 @@ __all__ = [
     "Exchange",
     "ExchangeFile",
     "ModelRecord",
-    "SlicePlace",
     "VolumeRecord",
     "build_exchange",
     "dumps",

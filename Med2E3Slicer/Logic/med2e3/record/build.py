@@ -17,7 +17,7 @@ from med2e3.asking import Done, Question
 from med2e3.errors import Med2E3Error
 from med2e3.notice import NOTICE
 from med2e3.record.exchange import Exchange, ModelRecord, VolumeRecord
-from med2e3.record.places import SlicePlace
+from med2e3.volume import SlicePlace
 
 _PACKAGES = ("torch", "transformers", "numpy", "SimpleITK")
 
@@ -37,7 +37,7 @@ def build_exchange(
     question: Question,
     done: Done,
     *,
-    slices: Iterable[Mapping[str, Any]],
+    slices: Iterable[SlicePlace],
     model: ModelRecord,
     volume: VolumeRecord,
     preprocessing: Mapping[str, Any],
@@ -50,7 +50,7 @@ def build_exchange(
     Args:
         question: what was asked.
         done: the engine's last event.
-        slices: the slice map's records, one for each model slice.
+        slices: of the slice map, one for each model slice.
         model: which model answered.
         volume: which model input it was asked about.
         preprocessing: how that input was made.
@@ -74,7 +74,7 @@ def build_exchange(
         token_ids=done.token_ids,
         token_probabilities=done.token_probabilities,
         scores=done.scores,
-        slices=tuple(SlicePlace.from_dict(place) for place in slices),
+        slices=tuple(slices),
         model=model,
         volume=volume,
         preprocessing=dict(preprocessing),

@@ -15,7 +15,7 @@ from med2e3.asking.events import FinishReason
 from med2e3.asking.question import Task, Turn
 from med2e3.errors import InputError
 from med2e3.notice import NOTICE
-from med2e3.record.places import SlicePlace
+from med2e3.volume import SlicePlace
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class ModelRecord:
     """Which model answered.
 
     Args:
-        name: its name in the catalogue, or the name of its folder.
+        name: its name in the catalogue, or its title.
         revision: the published revision, or ``None`` for a local model.
         sha256: checksum of its weights.
         untrained: whether the model says of itself that it was never trained.

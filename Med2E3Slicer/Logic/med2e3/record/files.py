@@ -13,8 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from med2e3.atomic import write_text
 from med2e3.errors import InputError
-from med2e3.record.atomic import write_text
 from med2e3.record.exchange import Exchange
 
 #: a larger first number means that older programs cannot read the file

@@ -1,71 +1,17 @@
-"""Where a model slice lies, and how that is said to a person.
+"""How it is said to a person where a model slice lies.
 
-Knows patient axes (RAS and LPS, mm) and anatomical letters; knows nothing of questions or files.
+Knows patient axes (RAS, mm) and anatomical letters; knows nothing of questions or files.
 Records count from 0; what a person reads counts from 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
-from med2e3.errors import InputError
-
-Point = tuple[float, float, float]
+from med2e3.volume import SlicePlace
 
 #: letters of the positive and the negative direction of each RAS axis
 _LETTERS = (("R", "L"), ("A", "P"), ("S", "I"))
-
-
-@dataclass(frozen=True)
-class SlicePlace:
-    """One model slice and what it stands for.
-
-    Args:
-        index: the model slice, from 0.
-        position_lps_mm: its centre in patient space (left, posterior, superior positive), or
-            ``None`` where the file has no geometry (``.npy``).
-        position_ras_mm: the same point with right and anterior positive, as Slicer shows it.
-        source_first: first slice of the source volume it stands for, from 0, or ``None``.
-        source_last: last such slice, included.
-    """
-
-    index: int
-    position_lps_mm: Point | None = None
-    position_ras_mm: Point | None = None
-    source_first: int | None = None
-    source_last: int | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The slice as it stands in a record."""
-        return {
-            "index": self.index,
-            "position_lps_mm": _as_list(self.position_lps_mm),
-            "position_ras_mm": _as_list(self.position_ras_mm),
-            "source_first": self.source_first,
-            "source_last": self.source_last,
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> SlicePlace:
-        """Read what :meth:`to_dict` gave; other keys are ignored.
-
-        Raises:
-            InputError: where a key is missing or is not what it should be.
-        """
-        try:
-            return cls(
-                index=int(values["index"]),
-                position_lps_mm=_as_point(values["position_lps_mm"]),
-                position_ras_mm=_as_point(values["position_ras_mm"]),
-                source_first=_as_index(values["source_first"]),
-                source_last=_as_index(values["source_last"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(
-                "A slice in the record is incomplete or damaged.", detail=repr(error)
-            ) from error
 
 
 def stack_axis(slices: Sequence[SlicePlace]) -> int | None:
@@ -101,22 +47,5 @@ def position_text(place: SlicePlace, axis: int | None) -> str:
 
 def source_text(place: SlicePlace, *, dash: str = "\N{EN DASH}") -> str:
     """The source slices a model slice stands for, counted from 1: ``slices 30-32``."""
-    if place.source_first is None or place.source_last is None:
-        return ""
-    first, last = sorted((place.source_first + 1, place.source_last + 1))
+    first, last = place.source_first + 1, place.source_last + 1
     return f"slice {first}" if first == last else f"slices {first}{dash}{last}"
-
-
-def _as_list(point: Point | None) -> list[float] | None:
-    return None if point is None else [float(value) for value in point]
-
-
-def _as_point(values: Any) -> Point | None:
-    if values is None:
-        return None
-    x, y, z = (float(value) for value in values)
-    return (x, y, z)
-
-
-def _as_index(value: Any) -> int | None:
-    return None if value is None else int(value)

@@ -10,7 +10,7 @@ import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from med2e3.record.atomic import write_text
+from med2e3.atomic import write_text
 from med2e3.record.exchange import Exchange
 
 #: indices count from 0 as in the JSON records; question numbers count from 1
@@ -25,6 +25,9 @@ COLUMNS = (
     "position_s_mm",
     "source_first",
     "source_last",
+    "model",
+    "model_sha256",
+    "notice",
 )
 
 Cell = str | int | float | None
@@ -48,6 +51,9 @@ def rows(exchanges: Iterable[Exchange]) -> Iterator[tuple[Cell, ...]]:
                 *(place.position_ras_mm or (None, None, None)),
                 place.source_first,
                 place.source_last,
+                exchange.model.name,
+                exchange.model.sha256,
+                exchange.notice,
             )
 
 

@@ -16,7 +16,7 @@ import SimpleITK
 
 from med2e3.errors import VolumeError
 from med2e3.volume.decoded import Decoded
-from med2e3.volume.dicom_header import DicomHeader, NotDicomError, read_dicom_header
+from med2e3.volume.dicom_header import DicomHeader, NotDicomError, is_ignored, read_dicom_header
 from med2e3.volume.dicom_series import Slice, Stack, group_stacks, sort_and_check
 from med2e3.volume.volume import Voxels
 
@@ -45,6 +45,15 @@ def read_dicom_folder(folder: Path) -> Decoded:
         VolumeError: no images, no volume among them, several volumes, or a series that does not
             form a volume (see `dicom_series`).
     """
+    return _read_stack(*find_stack(folder))
+
+
+def find_stack(folder: Path) -> tuple[Stack, list[str]]:
+    """The one stack of images in a folder and its subfolders, and what to tell; reads headers only.
+
+    Raises:
+        VolumeError: no images, no volume among them, or several volumes.
+    """
     files, problems = _read_headers(folder)
     if not files:
         raise _nothing_usable(problems)
@@ -72,7 +81,7 @@ def read_dicom_folder(folder: Path) -> Decoded:
             f"{others} other DICOM files in the folder (scouts, reports and the like) were left "
             "out."
         )
-    return _read_stack(volumes[0], warnings)
+    return volumes[0], warnings
 
 
 def read_dicom_file(path: Path) -> Decoded:
@@ -144,7 +153,7 @@ def _all_files(folder: Path) -> Iterator[Path]:
     for directory, subfolders, names in os.walk(folder):
         subfolders.sort()
         for name in sorted(names):
-            if not name.startswith(".") and name.upper() != "DICOMDIR":
+            if not is_ignored(name):
                 yield Path(directory, name)
 
 

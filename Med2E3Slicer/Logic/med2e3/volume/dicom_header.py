@@ -87,6 +87,11 @@ class DicomHeader:
             return ()
 
 
+def is_ignored(name: str) -> bool:
+    """Whether a file of this name is passed over: hidden, or a DICOM directory."""
+    return name.startswith(".") or name.upper() == "DICOMDIR"
+
+
 def read_dicom_header(path: Path) -> DicomHeader:
     """Walk over a DICOM file up to its pixel data.
 

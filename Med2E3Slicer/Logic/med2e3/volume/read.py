@@ -25,6 +25,8 @@ _READERS: dict[str, Callable[[Path], Decoded]] = {
     ".mha": read_metaimage,
     ".mhd": read_metaimage,
 }
+#: names of files that each are a volume, by their end (lower case)
+VOLUME_SUFFIXES = (*_READERS, ".npy")
 _KNOWN = "NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), MetaImage (.mha, .mhd), a DICOM folder, "
 _HINT = f"Give {_KNOWN}or an M3D .npy file."
 

@@ -21,8 +21,8 @@ Point = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class MappedSlice:
-    """One model slice.
+class SlicePlace:
+    """Where one model slice lies, and what it stands for.
 
     Args:
         index: its number, 0 first.
@@ -38,11 +38,42 @@ class MappedSlice:
 
     @property
     def position_ras_mm(self) -> Point | None:
-        """The same centre in RAS."""
+        """The same centre in RAS, as Slicer shows it."""
         if self.position_lps_mm is None:
             return None
         x, y, z = self.position_lps_mm
-        return -x, -y, z
+        return 0.0 - x, 0.0 - y, z  # 0.0 - x: no negative zero in exports
+
+    def to_dict(self) -> dict[str, Any]:
+        """The slice as it stands in a record (JSON values)."""
+        lps, ras = self.position_lps_mm, self.position_ras_mm
+        return {
+            "index": self.index,
+            "position_lps_mm": None if lps is None else list(lps),
+            "position_ras_mm": None if ras is None else list(ras),
+            "source_first": self.source_first,
+            "source_last": self.source_last,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` gave; other keys are ignored.
+
+        Raises:
+            InputError: where a key is missing or is not what it should be.
+        """
+        try:
+            lps = values["position_lps_mm"]
+            return cls(
+                int(values["index"]),
+                None if lps is None else _as_point(lps),
+                int(values["source_first"]),
+                int(values["source_last"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                "A slice in the record is incomplete or damaged.", detail=repr(error)
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -61,7 +92,7 @@ class SliceMap:
         spacing_mm: distance between neighbouring model slices along that normal.
     """
 
-    slices: tuple[MappedSlice, ...]
+    slices: tuple[SlicePlace, ...]
     source_axis: str
     normal_lps: Point | None = None
     spacing_mm: float | None = None
@@ -83,50 +114,7 @@ class SliceMap:
 
     def as_records(self) -> list[dict[str, Any]]:
         """One JSON-able object per model slice, as in the record of an exchange."""
-        return [
-            {
-                "index": s.index,
-                "position_lps_mm": _as_list(s.position_lps_mm),
-                "position_ras_mm": _as_list(s.position_ras_mm),
-                "source_first": s.source_first,
-                "source_last": s.source_last,
-            }
-            for s in self.slices
-        ]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Everything, JSON-able; `from_dict` gives the same map back."""
-        return {
-            "slices": self.as_records(),
-            "source_axis": self.source_axis,
-            "normal_lps": _as_list(self.normal_lps),
-            "spacing_mm": self.spacing_mm,
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """The map that `as_dict` described."""
-        return cls(
-            tuple(_slice_of(record) for record in data["slices"]),
-            str(data["source_axis"]),
-            _as_point(data["normal_lps"]),
-            None if data["spacing_mm"] is None else float(data["spacing_mm"]),
-        )
-
-    @classmethod
-    def from_records(cls, records: Iterable[Mapping[str, Any]], source_axis: str = "k") -> Self:
-        """A map from `as_records` alone.
-
-        The slices are then taken to be perpendicular to the line through their centres, which is
-        exact unless the grid is sheared (gantry tilt); keep `as_dict` where that matters.
-        """
-        slices = tuple(_slice_of(record) for record in records)
-        first, last = slices[0].position_lps_mm, slices[-1].position_lps_mm
-        if first is None or last is None or len(slices) < 2:
-            return cls(slices, source_axis)
-        way = np.subtract(last, first)
-        length = float(np.linalg.norm(way))
-        return cls(slices, source_axis, _as_point(way / length), length / (len(slices) - 1))
+        return [place.to_dict() for place in self.slices]
 
 
 def map_slices(
@@ -162,7 +150,7 @@ def map_slices(
         if to_lps is not None:
             centre = start + (index + 0.5) * n / count - 0.5
             position = _as_point((to_lps @ [centre, row, column, 1.0])[:3])
-        slices.append(MappedSlice(index, position, first, last))
+        slices.append(SlicePlace(index, position, first, last))
 
     if to_lps is None:
         return SliceMap(tuple(slices), "ijk"[axis])
@@ -174,21 +162,6 @@ def map_slices(
     return SliceMap(tuple(slices), "ijk"[axis], _as_point(normal), step * n / count)
 
 
-def _slice_of(record: Mapping[str, Any]) -> MappedSlice:
-    return MappedSlice(
-        int(record["index"]),
-        _as_point(record["position_lps_mm"]),
-        int(record["source_first"]),
-        int(record["source_last"]),
-    )
-
-
-def _as_point(values: Iterable[float] | None) -> Point | None:
-    if values is None:
-        return None
+def _as_point(values: Iterable[float]) -> Point:
     x, y, z = (float(v) + 0.0 for v in values)  # + 0.0: no negative zero in exports
     return x, y, z
-
-
-def _as_list(point: Point | None) -> list[float] | None:
-    return None if point is None else list(point)

@@ -1,0 +1,43 @@
+"""Tells which files and folders hold a volume, without decoding one.
+
+Knows file names and DICOM headers. Does not judge images: what is recognised may still be refused
+by the reader.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from med2e3.errors import VolumeError
+from med2e3.volume.dicom import find_stack
+from med2e3.volume.dicom_header import NotDicomError, is_ignored, read_dicom_header
+from med2e3.volume.dicom_series import sort_and_check
+
+#: of DICOM files; one of these is taken for DICOM even when it is damaged, so that this is told
+_DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
+
+
+def dicom_series(path: Path) -> str | None:
+    """The identifier of the series a DICOM file belongs to.
+
+    It is there to be compared, never to be shown or kept.
+
+    Returns:
+        Empty if the file does not say; ``None`` if the file is not DICOM or cannot be opened.
+    """
+    if is_ignored(path.name):
+        return None
+    try:
+        return read_dicom_header(path).text("series_uid")
+    except (NotDicomError, OSError):
+        return "" if path.suffix.lower() in _DICOM_SUFFIXES else None
+
+
+def is_one_dicom_volume(folder: Path) -> bool:
+    """Whether the DICOM files in a folder and its subfolders form one volume, without copies."""
+    try:
+        stack, _ = find_stack(folder)
+        slices, _, _ = sort_and_check(stack)
+    except VolumeError:
+        return False
+    return len(slices) == len(stack.slices)
