@@ -22,7 +22,6 @@ def written(tmp_path: Path, **changes: Any) -> Path:
         "title": "t",
         "approximate_bytes": 1,
         "needs_conversion": False,
-        "notes": "",
         "licence": {"name": "MIT", "parts": [], "text": ["x"]},
         "sources": [source],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -118,7 +119,20 @@ def test_identity_of_several_files(tmp_path: Path) -> None:
     )
     identity = model_identity(tmp_path)
     assert identity.sha256 == hashlib.sha256(lines.encode()).hexdigest()
-    assert (identity.name, identity.revision) == (tmp_path.name, None)
+    assert identity.revision is None
+
+
+def test_a_folder_of_a_person_is_named_by_its_title(tmp_path: Path) -> None:
+    folder = tmp_path / "jane-doe-study"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"weights")
+    assert model_identity(folder).name == "local model"
+    vision = {"image_size": [32, 256, 256]}
+    config = {"model_type": "med2e3", "title": "Spine 2", "vision_3d_config": vision}
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    assert model_identity(folder).name == "Spine 2"
+    write_manifest(folder, Manifest(folder.name, (), measure(folder)))  # as after `models convert`
+    assert model_identity(folder).name == "Spine 2"
 
 
 def test_identity_without_weights(tmp_path: Path) -> None:

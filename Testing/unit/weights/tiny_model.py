@@ -24,7 +24,6 @@ def entry_of(*rules: FileRule, revision: str | None = None) -> CatalogueEntry:
         licence=Licence("Apache-2.0", (), ("Free.",)),
         approximate_bytes=3_000_000,
         needs_conversion=False,
-        notes="",
     )
 
 

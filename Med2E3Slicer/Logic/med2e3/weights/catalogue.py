@@ -110,7 +110,6 @@ class CatalogueEntry:
         licence: shown and acknowledged before the download.
         approximate_bytes: size of the download before the hub was asked.
         needs_conversion: whether ``models convert`` runs after the download.
-        notes: one remark for people, may be empty.
     """
 
     name: str
@@ -119,7 +118,6 @@ class CatalogueEntry:
     licence: Licence
     approximate_bytes: int
     needs_conversion: bool
-    notes: str
 
     @property
     def revision(self) -> str | None:
@@ -193,7 +191,6 @@ def _entry(item: dict[str, Any]) -> CatalogueEntry:
         ),
         approximate_bytes=int(item["approximate_bytes"]),
         needs_conversion=bool(item["needs_conversion"]),
-        notes=item["notes"],
     )
 
 

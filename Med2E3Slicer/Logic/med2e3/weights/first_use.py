@@ -10,8 +10,8 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from med2e3.atomic import write_text
 from med2e3.errors import WeightsError
-from med2e3.record.atomic import write_text
 from med2e3.weights.catalogue import HubSource
 from med2e3.weights.hub import Listing, RemoteFile
 from med2e3.weights.manifest import Origin

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from med2e3 import __version__
-from med2e3.errors import InputError
+from med2e3.errors import CheckpointError, InputError
+from med2e3.model_info import read_model_info
 from med2e3.weights.digest import sha256_of
 from med2e3.weights.manifest import Manifest, read_manifest, write_manifest
 from med2e3.weights.resolve import EMBEDDED_NAME, embedded_model_dir
@@ -22,7 +23,8 @@ class ModelIdentity:
     """What a record says about the model that answered.
 
     Attributes:
-        name: the model's name; the folder's name for a model outside the store.
+        name: of an installed or the embedded model; for another folder the title that its
+            config.json gives, never the folder's own name, which may tell of a person.
         revision: commit of the checkpoint it was made from; ``med2e3 <version>`` for the
             embedded model; None when unknown.
         sha256: with one weights file its SHA-256 (as ``sha256sum`` gives it); with several the
@@ -62,10 +64,18 @@ def model_identity(folder: Path) -> ModelIdentity:
         combined = hashlib.sha256(lines.encode()).hexdigest()
     if manifest is not None:
         _remember(folder, manifest, checksums)
-        return ModelIdentity(manifest.name, manifest.revision, combined)
+        if manifest.origins:
+            return ModelIdentity(manifest.name, manifest.revision, combined)
     if folder.resolve() == embedded_model_dir().resolve():
         return ModelIdentity(EMBEDDED_NAME, f"med2e3 {__version__}", combined)
-    return ModelIdentity(folder.resolve().name, None, combined)
+    return ModelIdentity(_title(folder), None, combined)
+
+
+def _title(folder: Path) -> str:
+    try:
+        return read_model_info(folder).title
+    except CheckpointError:
+        return "local model"
 
 
 def _checksum(path: Path, manifest: Manifest | None) -> str:

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from med2e3.atomic import write_text
 from med2e3.errors import WeightsError
-from med2e3.record.atomic import write_text
 from med2e3.weights.digest import sha256_of
 from med2e3.weights.store import MANIFEST_NAME
 

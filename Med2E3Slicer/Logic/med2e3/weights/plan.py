@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from med2e3.errors import InputError, ResourceError, WeightsError
+from med2e3.sizes import human_bytes
 from med2e3.weights.catalogue import CatalogueEntry, HubSource, Role
 from med2e3.weights.first_use import read_origins, with_first_use, with_pins
 from med2e3.weights.hub import Hub, Listing
@@ -223,16 +224,6 @@ def originals(store: Store, name: str, role: Role) -> Path:
 def known_origins(store: Store, name: str) -> dict[str, Origin]:
     """What is remembered of this model: of its first download, else of an unfinished one."""
     return read_origins(store.first_use(name)) or read_origins(store.partial(name) / PENDING_NAME)
-
-
-def human_bytes(size: int) -> str:
-    """Bytes for a person, in decimal units."""
-    value, unit = float(size), "bytes"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return f"{size} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
 
 
 def _plan(
