@@ -65,7 +65,8 @@ def test_one_run_gives_report_answers_records_table_and_figure(
     assert rows == pytest.approx(20 * 5 / row_count)
     assert columns == pytest.approx(135 * 2 / column_count, rel=0.03)
     with (results / "r.csv").open(encoding="utf-8", newline="") as stream:
-        assert len(list(csv.DictReader(stream))) == 64
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 64 and {row["notice"] for row in rows} == {report["notice"]}
     assert (results / "r.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     assert NOTICE in ended.out and UNTRAINED_NOTICE in ended.out
     assert report["answer"].strip() in ended.out and question["answer"].strip() in ended.out

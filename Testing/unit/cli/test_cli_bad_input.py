@@ -104,23 +104,41 @@ def test_a_published_checkpoint_must_be_converted_first(
     assert ended.code == 2 and "models convert" in ended.err
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        "while reading {folder}/ct.nii",
+        "while reading {folder}/Jane Mary Doe/ct.nii",
+        "while reading data/Doe_John/ct.nii",
+        "bad option --model=/data/secret/Doe",
+        "~/Doe/ct.nii and [/mnt/Doe, /mnt/Jane]",
+        "[Errno 13] Permission denied: '{folder}/Jane Mary Doe/ct.nii'",
+        '[Errno 13] Permission denied: "Jane\'s data/Doe/ct.nii"',
+        "[WinError 32] used by another process: 'C:\\\\Users\\\\Jane Doe\\\\ct.nii'",
+        "cannot open D:\\Jane Mary\\Doe\\ct.nii",
+        "cannot open \\\\server\\Jane Mary\\ct.nii",
+    ],
+)
 def test_an_unexpected_error_is_a_sentence_and_a_log(
     run_cli: RunCli,
     volume: Path,
     a_store_of_its_own: Path,
     monkeypatch: pytest.MonkeyPatch,
+    message: str,
 ) -> None:
     def explode(*_: object, **__: object) -> None:
-        raise ZeroDivisionError(f"while reading {volume}")
+        raise ZeroDivisionError(message.format(folder=volume.parent))
 
     monkeypatch.setattr("med2e3.cli.run.read_volume", explode)
     ended = run_cli("ask", volume, "Where?")
     assert ended.code == 1 and is_a_sentence(ended)
     (log,) = (a_store_of_its_own / "logs").iterdir()
     content = log.read_text(encoding="utf-8")
-    assert "ZeroDivisionError" in content and "Traceback" in content
+    assert "ZeroDivisionError: " in content and "Traceback" in content
+    assert 'File "med2e3/cli/run.py", line' in content
     assert log.name in ended.err
-    assert str(volume) not in content
+    private = ("Doe", "Jane", "secret", "ct.nii", str(volume.parent), str(Path.home()))
+    assert not [word for word in private if word in content]
     shown = run_cli("--debug", "ask", volume, "Where?")
     assert shown.code == 1 and "Traceback" in shown.err
 

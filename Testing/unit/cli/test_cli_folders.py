@@ -96,6 +96,9 @@ def test_finished_volumes_are_kept_and_others_are_done_again(run_cli: RunCli, fo
     assert ask(run_cli, folder, "Why?").code == 0
     assert set(states(folder).values()) == {"answered"}
 
+    assert ask(run_cli, folder, *(f"Is it number {number}?" for number in range(10))).code == 0
+    assert [path.name for path in (results / "one.npy").glob("figure.*")] == ["figure.pdf"]
+
 
 def test_what_is_finished_needs_no_model(run_cli: RunCli, run_fresh: RunCli, folder: Path) -> None:
     (folder / "broken.nii.gz").unlink()

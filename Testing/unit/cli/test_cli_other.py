@@ -7,6 +7,9 @@ import io
 import json
 import os
 import platform
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ import med2e3
 from med2e3.cli.findings import network_settings
 from med2e3.cli.glyphs import Glyphs, harmless
 from med2e3.cli.questions import read_conversation, read_questions
+from med2e3.model_info import read_model_info
 
 
 def test_version_and_help(run_cli: RunCli) -> None:
@@ -79,6 +83,8 @@ def test_question_files_keep_every_byte_of_a_question(tmp_path: Path) -> None:
     lines.write_text('{"question": "Q\\nR ", "task": "report"}\n', encoding="utf-8")
     (question,) = read_questions(lines)
     assert question.text == "Q\nR " and question.resolved_task == "report"
+    lines.write_text('"One\u2028line?"\r\n"Two\x85too?"\n', encoding="utf-8")
+    assert [q.text for q in read_questions(lines)] == ["One\u2028line?", "Two\x85too?"]
 
 
 def test_an_open_last_turn_is_the_question(tmp_path: Path) -> None:
@@ -94,3 +100,33 @@ def test_an_open_last_turn_is_the_question(tmp_path: Path) -> None:
         ("<image3d>\nWhich organ is affected?", "The spleen. ")
     ]
     assert question == "Where is the lesion located?"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGINT for one child process")
+def test_ctrl_c_at_a_question_stops_the_command() -> None:
+    terminal, stdin = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "med2e3.cli.main", "models", "remove", "some-model"],
+        stdin=stdin,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        assert process.stderr is not None
+        shown = b""
+        while b"?" not in shown:
+            shown += os.read(process.stderr.fileno(), 1000)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    finally:
+        os.close(terminal)
+        os.close(stdin)
+    assert process.returncode == 130 and b"Stopped on request" in err, err
+
+
+def test_the_size_of_a_model_counts_numbers_as_they_are_stored(tmp_path: Path) -> None:
+    vision = {"image_size": [32, 256, 256]}
+    (tmp_path / "model.safetensors").write_bytes(bytes(4000))
+    for dtype, parameters in (("float32", 1000), ("bfloat16", 2000), ("float16", 2000)):
+        config = {"model_type": "med2e3", "dtype": dtype, "vision_3d_config": vision}
+        (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        assert read_model_info(tmp_path).parameters == parameters

@@ -17,14 +17,14 @@ from typing import Any
 
 import med2e3
 from med2e3.asking import Question
+from med2e3.atomic import write_text
 from med2e3.cli.engine import Engine
 from med2e3.cli.failures import debug_wanted, unexpected_sentence
-from med2e3.cli.folders import Source, signature
-from med2e3.cli.outputs import Outputs
+from med2e3.cli.folders import Source
+from med2e3.cli.outputs import FIGURES, Outputs
 from med2e3.cli.run import Settings, ask_all, load_model, prepare_volume
 from med2e3.cli.terminal import Terminal
 from med2e3.errors import InputError, Med2E3Error
-from med2e3.record.atomic import write_text
 
 #: written last into a volume's folder: its results are complete, and what they were made from
 FINISHED = "finished.json"
@@ -112,9 +112,9 @@ def _one(
     terminal: Terminal,
 ) -> None:
     """Answer for one volume and note in ``entry`` what became of it."""
-    outputs = Outputs.in_folder(folder)
+    outputs = Outputs.in_folder(folder, questions=len(questions))
     with _failure_noted(entry, terminal):
-        made_from = _with_volume(task, source.path)
+        made_from = _with_volume(task, source)
         if _is_finished(folder, outputs, made_from):
             entry.state = State.KEPT
             return
@@ -129,6 +129,9 @@ def _one(
         terminal.show_warnings(prepared.model_input.warnings)
         if answers.exchanges:
             outputs.write(answers.exchanges, prepared.model_input.voxels)
+            for name in FIGURES:  # of an earlier run with fewer or more questions
+                if folder / name != outputs.figure:
+                    (folder / name).unlink(missing_ok=True)
         if answers.interrupted:
             entry.state = State.STOPPED
             return
@@ -181,8 +184,8 @@ def _fingerprint(questions: Sequence[Question], engine: Engine, settings: Settin
     return json.dumps(parts, sort_keys=True)
 
 
-def _with_volume(task: str, path: Path) -> str:
-    text = json.dumps([task, signature(path)])
+def _with_volume(task: str, source: Source) -> str:
+    text = json.dumps([task, source.signature()])
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from med2e3.devices import AUTO, DEVICE_NAMES, DTYPE_NAMES
 from med2e3.errors import InputError
 from med2e3.model_info import read_model_info
 from med2e3.notice import NOTICE, UNTRAINED_NOTICE
@@ -18,8 +19,8 @@ from med2e3.weights import model_identity, resolve_model
 if TYPE_CHECKING:
     from med2e3.session import Session
 
-DEVICES = ("auto", "cuda", "mps", "cpu")
-DTYPES = ("auto", "float32", "bfloat16", "float16")
+DEVICES = (AUTO, *DEVICE_NAMES)
+DTYPES = (AUTO, *DTYPE_NAMES)
 
 
 class Engine:

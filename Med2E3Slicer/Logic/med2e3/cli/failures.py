@@ -7,6 +7,7 @@ never shown unless ``--debug`` (or ``MED2E3_DEBUG=1``) asks for it.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from datetime import datetime
@@ -16,6 +17,14 @@ import med2e3
 from med2e3.errors import Cancelled, Med2E3Error
 
 DEBUG_VARIABLE = "MED2E3_DEBUG"
+
+_SOURCE_FILE = re.compile(r'File "([^"\n]+)"(?=, line \d)')
+_QUOTED_PATH = re.compile(r"""(['"])(?:(?!\1).)*[/\\](?:(?!\1).)*\1""")
+#: from a root (/, ~, a drive, a Windows share) to the end of the line
+_ABSOLUTE_PATH = re.compile(r"(?<![^\s'\"(=\[<,:])(?:[A-Za-z]:[/\\]|\\\\|~?[/\\](?=\S)).*")
+_RELATIVE_PATH = re.compile(r"\S*[/\\]\S*")
+#: stands for a separator that is not to be taken out
+_KEPT = "\0"
 
 
 def debug_wanted() -> bool:
@@ -55,21 +64,23 @@ def unexpected_sentence(error: BaseException) -> str:
 
 
 def without_paths(text: str) -> str:
-    """Take the home folder and the command line's paths out of a text."""
-    hidden = {argument for argument in sys.argv[1:] if "/" in argument or is_path(argument)}
-    hidden |= {str(Path(argument).absolute()) for argument in hidden}
-    for argument in sorted(hidden, key=len, reverse=True):
-        if len(argument) > 1:
-            text = text.replace(argument, "<path>")
-    return text.replace(str(Path.home()), "~")
+    """Take all paths out of a traceback; of the program's own files the last parts stay.
+
+    Rather too much is taken out than too little: what follows an absolute path on its line goes,
+    too, since folders may be named with spaces.
+    """
+    text = _SOURCE_FILE.sub(lambda found: f'File "{_program_file(found[1])}"', text)
+    for pattern in (_QUOTED_PATH, _ABSOLUTE_PATH, _RELATIVE_PATH):
+        text = pattern.sub("<path>", text)
+    return text.replace(_KEPT, "/")
 
 
-def is_path(text: str) -> bool:
-    """Whether a file or folder of this name exists; False for texts that cannot be names."""
-    try:
-        return Path(text).exists()
-    except OSError:
-        return False
+def _program_file(name: str) -> str:
+    """A source file as Python imported it, its separators marked as to be kept."""
+    path = Path(name)
+    folders = [Path(entry) for entry in sys.path if entry and path.is_relative_to(entry)]
+    nearest = max(folders, key=lambda folder: len(folder.parts), default=path.parent)
+    return _KEPT.join(path.relative_to(nearest).parts)
 
 
 def _write_log(error: BaseException) -> str | None:

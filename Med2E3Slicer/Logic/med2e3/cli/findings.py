@@ -22,10 +22,11 @@ import psutil
 import med2e3
 from med2e3.errors import Med2E3Error
 from med2e3.model_info import read_model_info
+from med2e3.sizes import human_bytes
 from med2e3.weights import EMBEDDED_NAME, Store, embedded_model_dir, store_dir
 from med2e3.weights.store import folder_bytes
 
-#: what the published model takes (4.36 billion parameters; see docs/architecture.md)
+#: of the published model (docs/weights.md)
 PUBLISHED_PARAMETERS = 4_360_000_000
 
 _PACKAGES = (
@@ -78,7 +79,7 @@ class Findings:
     def rows(self) -> list[tuple[str, str]]:
         """As names and values for people."""
         gpus = [_gpu_text(gpu) for gpu in self.gpus] or ["none that PyTorch can use"]
-        installed = [f"{name} ({_gb(size)})" for name, size in self.models.items()]
+        installed = [f"{name} ({human_bytes(size)})" for name, size in self.models.items()]
         settings = [name for name, is_set in self.network.items() if is_set]
         return [
             ("med2e3", med2e3.__version__),
@@ -86,10 +87,10 @@ class Findings:
             ("Python", self.python),
             *((name, version) for name, version in self.packages.items()),
             ("CPU cores", str(self.cores)),
-            ("Memory", f"{_gb(self.memory_free)} free of {_gb(self.memory_total)}"),
+            ("Memory", f"{human_bytes(self.memory_free)} free of {human_bytes(self.memory_total)}"),
             *(("GPU", text) for text in gpus),
             ("GPU driver", self.driver or "none found"),
-            ("Disk for models", f"{_gb(self.disk_free)} free"),
+            ("Disk for models", f"{human_bytes(self.disk_free)} free"),
             ("Models", ", ".join(installed) or "none"),
             ("Device chosen", self.device),
             ("Embedded model", self.embedded),
@@ -148,7 +149,7 @@ def _with_torch() -> tuple[tuple[Gpu, ...], str, str, str]:
     folder = embedded_model_dir()
     try:
         info = read_model_info(folder)
-        embedded = _fit(device, info.num_bytes // 4)
+        embedded = _fit(device, info.parameters)
         embedded += "; untrained, for trying out" if info.untrained else ""
     except Med2E3Error as error:
         embedded = error.sentence
@@ -199,8 +200,4 @@ def _models() -> dict[str, int]:
 def _gpu_text(gpu: Gpu) -> str:
     if gpu.total_bytes is None or gpu.free_bytes is None:
         return gpu.name
-    return f"{gpu.name}, {_gb(gpu.free_bytes)} free of {_gb(gpu.total_bytes)}"
-
-
-def _gb(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
+    return f"{gpu.name}, {human_bytes(gpu.free_bytes)} free of {human_bytes(gpu.total_bytes)}"

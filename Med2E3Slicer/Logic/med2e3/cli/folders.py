@@ -1,21 +1,17 @@
 """Which volumes a folder holds.
 
-Knows file names and DICOM's first bytes; opens no images.
+Knows folders and names; what counts as a volume is known to :mod:`med2e3.volume`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from med2e3.errors import InputError
-
-_VOLUME_SUFFIXES = (".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".npy")
-_DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
-_DICOM_MARK = b"DICM"
-_DICOM_MARK_AT = 128
+from med2e3.volume import VOLUME_SUFFIXES, dicom_series, is_one_dicom_volume
 
 
 @dataclass(frozen=True)
@@ -25,31 +21,54 @@ class Source:
     Args:
         path: a file, or a folder of DICOM files.
         name: its path below the folder, with ``/``; the folder's own name for the folder itself.
+        parts: the folders that hold its files, for DICOM; empty for a file.
     """
 
     path: Path
     name: str
+    parts: tuple[Path, ...] = ()
+
+    def signature(self) -> list[tuple[str, int, int]]:
+        """Names, sizes and times of the files, to see later whether the volume was changed."""
+        files = [entry for part in self.parts for entry in part.iterdir() if entry.is_file()]
+        stats = ((file.name, file.stat()) for file in sorted(files or [self.path]))
+        return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
 
 
 def find_volumes(folder: Path) -> list[Source]:
     """All volumes below a folder, sorted by name.
 
     Every NIfTI, NRRD, MetaImage and ``.npy`` file is a volume, and so is every folder that
-    directly holds DICOM files.  Names that begin with a dot are passed over.
+    directly holds DICOM files; where a series is spread over several folders, the folder above
+    them is.  Names that begin with a dot are passed over.
 
     Raises:
         InputError: when a folder cannot be read.
     """
-    found = []
+    found: list[Source] = []
+    series: dict[Path, str] = {}
     for place, folders, files in os.walk(folder, onerror=_refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         here = Path(place)
         visible = sorted(name for name in files if not name.startswith("."))
-        volumes = [name for name in visible if name.lower().endswith(_VOLUME_SUFFIXES)]
-        found += [_source(here / name, folder) for name in volumes]
-        if _holds_dicom(here / name for name in visible if name not in volumes):
-            found.append(_source(here, folder))
+        volumes = [name for name in visible if name.lower().endswith(VOLUME_SUFFIXES)]
+        found += [_source(folder, here / name) for name in volumes]
+        uid = _series_of(here / name for name in visible if name not in volumes)
+        if uid is not None:
+            series[here] = uid
+    found += [_source(folder, path, parts) for path, parts in _joined(series).items()]
     return sorted(found, key=lambda source: source.name)
+
+
+def as_one_volume(folder: Path, sources: list[Source]) -> Source | None:
+    """The folder itself as a source, when its DICOM folders together are one volume.
+
+    Such is a CD with a scout and a series in different folders.
+    """
+    parts = tuple(part for source in sources for part in source.parts)
+    if all(source.parts for source in sources) and is_one_dicom_volume(folder):
+        return _source(folder, folder, parts)
+    return None
 
 
 def _refuse(error: OSError) -> None:
@@ -60,38 +79,23 @@ def _refuse(error: OSError) -> None:
     ) from error
 
 
-def _source(path: Path, folder: Path) -> Source:
+def _source(folder: Path, path: Path, parts: tuple[Path, ...] = ()) -> Source:
     relative = path.relative_to(folder).as_posix()
-    return Source(path, relative if relative != "." else folder.resolve().name)
+    return Source(path, relative if relative != "." else folder.resolve().name, parts)
 
 
-def _holds_dicom(files: Iterable[Path]) -> bool:
-    return any(True for path in files if _is_dicom(path))
+def _series_of(files: Iterable[Path]) -> str | None:
+    """The series of the first DICOM file; ``None`` where there is none."""
+    return next((uid for uid in map(dicom_series, files) if uid is not None), None)
 
 
-def _is_dicom(path: Path) -> bool:
-    if path.name.upper() == "DICOMDIR":
-        return False
-    if path.suffix.lower() in _DICOM_SUFFIXES:
-        return True
-    if path.suffix and not path.suffix[1:].isdigit():
-        return False
-    try:
-        with path.open("rb") as stream:
-            return stream.read(_DICOM_MARK_AT + len(_DICOM_MARK))[_DICOM_MARK_AT:] == _DICOM_MARK
-    except OSError:
-        return False
-
-
-def signature(path: Path) -> list[tuple[str, int, int]]:
-    """Names, sizes and times of a volume's files, to see later whether it was changed."""
-    return [
-        (file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(_files(path))
-    ]
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_dir():
-        yield from (entry for entry in path.iterdir() if entry.is_file())
-    else:
-        yield path
+def _joined(series: dict[Path, str]) -> dict[Path, tuple[Path, ...]]:
+    """Folders of DICOM volumes and the folders that hold their files."""
+    folders: dict[Path, tuple[Path, ...]] = {path: (path,) for path in series}
+    for uid in sorted(set(series.values()) - {""}):
+        parts = tuple(path for path in series if series[path] == uid)
+        above = Path(os.path.commonpath(parts))
+        if len(parts) > 1 and is_one_dicom_volume(above):
+            folders = {path: own for path, own in folders.items() if path not in parts}
+            folders[above] = parts
+    return folders

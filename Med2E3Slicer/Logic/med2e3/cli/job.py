@@ -12,7 +12,7 @@ from pathlib import Path
 from med2e3.asking import Question
 from med2e3.cli.batch import run_batch
 from med2e3.cli.engine import Engine
-from med2e3.cli.folders import Source, find_volumes
+from med2e3.cli.folders import Source, as_one_volume, find_volumes
 from med2e3.cli.outputs import Outputs
 from med2e3.cli.run import Settings, ask_all, prepare_volume
 from med2e3.cli.terminal import Terminal
@@ -56,6 +56,9 @@ def do_job(
                     hint="Leave them out; the same files are written to each folder.",
                 )
             return run_batch(sources, results, questions, engine, settings, terminal)
+        if len(sources) > 1:
+            one = as_one_volume(volume, sources)
+            sources = [one] if one else sources
         if len(sources) > 1:
             raise InputError(
                 f"The folder holds {len(sources)} volumes.",

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from med2e3.errors import Cancelled, InputError, WeightsError
+from med2e3.sizes import human_bytes
 
 app = typer.Typer(help="List, download, verify, remove and convert models.", no_args_is_help=True)
 
@@ -33,11 +34,18 @@ def _err() -> Console:
     return Console(stderr=True, highlight=False, markup=False, soft_wrap=not sys.stderr.isatty())
 
 
+def _agreed(question: str) -> bool:
+    """What the person answers; Ctrl-C and the end of the input stop the command."""
+    try:
+        return typer.confirm(question, err=True)
+    except typer.Abort as error:
+        raise Cancelled from error
+
+
 @app.command("list")
 def list_models(as_json: Json = False) -> None:
     """List models: the embedded one, the installed ones, and those that can be downloaded."""
     from med2e3.cli.model_table import model_rows  # noqa: PLC0415
-    from med2e3.weights.plan import human_bytes  # noqa: PLC0415
 
     rows = model_rows()
     if as_json:
@@ -80,7 +88,6 @@ def download(
     from med2e3.weights.hub import choose_hub  # noqa: PLC0415
     from med2e3.weights.install import install  # noqa: PLC0415
     from med2e3.weights.plan import (  # noqa: PLC0415
-        human_bytes,
         installed_already,
         plan_from_folder,
         plan_from_hub,
@@ -130,7 +137,7 @@ def download(
             f"{human_bytes(plan.disk_free_bytes)} free disk."
         )
         plan.require_disk()
-        if not accept_licence and not typer.confirm("Do you accept the licence?", err=True):
+        if not accept_licence and not _agreed("Do you accept the licence?"):
             raise Cancelled("The licence was not accepted, so nothing was downloaded.")
         with TerminalReporter(err, quiet=quiet) as reporter:
             install(plan, reporter=reporter)
@@ -189,7 +196,6 @@ def remove(
 ) -> None:
     """Delete an installed model and its unfinished downloads."""
     from med2e3.weights import EMBEDDED_NAME, Store, store_dir  # noqa: PLC0415
-    from med2e3.weights.plan import human_bytes  # noqa: PLC0415
 
     if name == EMBEDDED_NAME:
         raise InputError("The embedded model belongs to the software and cannot be removed.")
@@ -200,7 +206,7 @@ def remove(
                 "Nothing was removed, since nobody could be asked.",
                 hint="Run the command again with --yes.",
             )
-        if not typer.confirm(f"Remove the model {name}?", err=True):
+        if not _agreed(f"Remove the model {name}?"):
             raise Cancelled("Nothing was removed.")
     freed = store.remove(name, forget=forget)
     _out().print(f"{name} was removed; {human_bytes(freed)} are free again.")

@@ -16,11 +16,6 @@ from med2e3.cli.run import Settings
 from med2e3.errors import InputError
 from med2e3.volume import PLANES, SLICE_ORDERS, WINDOW_NAMES, parse_window
 
-_MODEL = "What answers"
-_VOLUME = "How the volume is shown to the model"
-_ANSWER = "How the answer is generated"
-_FILES = "What is written"
-
 Volume = Annotated[
     Path,
     typer.Argument(
@@ -34,21 +29,15 @@ Model = Annotated[
     typer.Option(
         metavar="NAME|DIR",
         help="An installed model (see `med2e3 models list`) or a converted model's folder.",
-        rich_help_panel=_MODEL,
     ),
 ]
-Device = Annotated[
-    str, typer.Option(metavar="|".join(DEVICES), help="Where it runs.", rich_help_panel=_MODEL)
-]
-Dtype = Annotated[
-    str, typer.Option(metavar="|".join(DTYPES), help="Number format.", rich_help_panel=_MODEL)
-]
+Device = Annotated[str, typer.Option(metavar="|".join(DEVICES), help="Where it runs.")]
+Dtype = Annotated[str, typer.Option(metavar="|".join(DTYPES), help="Number format.")]
 Window = Annotated[
     str,
     typer.Option(
         metavar="|".join((*WINDOW_NAMES, "CENTER,WIDTH")),
         help="Grey-value window, in HU; `display` is the file's own.",
-        rich_help_panel=_VOLUME,
     ),
 ]
 Plane = Annotated[
@@ -56,7 +45,6 @@ Plane = Annotated[
     typer.Option(
         metavar="|".join(PLANES),
         help="Which slices the model gets; `native` are those of the file.",
-        rich_help_panel=_VOLUME,
     ),
 ]
 SliceOrder = Annotated[
@@ -64,7 +52,6 @@ SliceOrder = Annotated[
     typer.Option(
         metavar="|".join(SLICE_ORDERS),
         help="`standard` is head to feet, front to back, right to left.",
-        rich_help_panel=_VOLUME,
     ),
 ]
 TrustSpacing = Annotated[
@@ -72,33 +59,29 @@ TrustSpacing = Annotated[
     typer.Option(
         "--trust-spacing",
         help="Take the file's voxel size as right although the body would be of unusual size.",
-        rich_help_panel=_VOLUME,
     ),
 ]
 MaxNewTokens = Annotated[
     int,
-    typer.Option(metavar="N", help="Longest answer, in tokens.", rich_help_panel=_ANSWER),
+    typer.Option(metavar="N", help="Longest answer, in tokens."),
 ]
 Temperature = Annotated[
     float,
-    typer.Option(help="0 takes the most probable token; above 0 draws.", rich_help_panel=_ANSWER),
+    typer.Option(help="0 takes the most probable token; above 0 draws."),
 ]
 TopP = Annotated[
     float,
-    typer.Option(
-        "--top-p", help="Draw from the most probable share of tokens.", rich_help_panel=_ANSWER
-    ),
+    typer.Option("--top-p", help="Draw from the most probable share of tokens."),
 ]
 Seed = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Makes drawing repeatable.", rich_help_panel=_ANSWER),
+    typer.Option(metavar="N", help="Makes drawing repeatable."),
 ]
 Stop = Annotated[
     list[str] | None,
     typer.Option(
         metavar="TEXT",
         help="End the answer before this text; may be repeated.",
-        rich_help_panel=_ANSWER,
     ),
 ]
 QuestionsFile = Annotated[
@@ -118,7 +101,7 @@ Conversation = Annotated[
 ]
 JsonFile = Annotated[
     Path | None,
-    typer.Option("--json", metavar="FILE", help="Write the records.", rich_help_panel=_FILES),
+    typer.Option("--json", metavar="FILE", help="Write the records."),
 ]
 FigureFile = Annotated[
     Path | None,
@@ -126,7 +109,6 @@ FigureFile = Annotated[
         "--figure",
         metavar="FILE.png|svg|pdf",
         help="Draw scores and slices; a PDF has one page for each question.",
-        rich_help_panel=_FILES,
     ),
 ]
 CsvFile = Annotated[
@@ -135,7 +117,6 @@ CsvFile = Annotated[
         "--csv",
         metavar="FILE",
         help="Write a table: one row for each question and slice.",
-        rich_help_panel=_FILES,
     ),
 ]
 ResultsFolder = Annotated[
@@ -144,7 +125,6 @@ ResultsFolder = Annotated[
         "--output",
         metavar="RESULTS",
         help="Folder for the results of many volumes; finished ones are not done again.",
-        rich_help_panel=_FILES,
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print answers and notices only.")]

@@ -17,6 +17,11 @@ from numpy.typing import NDArray
 from med2e3.errors import InputError
 from med2e3.record import Exchange, write_exchanges, write_table
 
+#: names of a volume's figure in a folder of results: of one picture, and of pages
+FIGURES = ("figure.png", "figure.pdf")
+#: more questions than this make a picture too tall to look at
+MOST_IN_A_PICTURE = 10
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -33,9 +38,10 @@ class Outputs:
     figure: Path | None = None
 
     @classmethod
-    def in_folder(cls, folder: Path) -> Outputs:
-        """The files of one volume in a folder of results."""
-        return cls(folder / "exchanges.json", folder / "scores.csv", folder / "figure.png")
+    def in_folder(cls, folder: Path, *, questions: int) -> Outputs:
+        """The files of one volume in a folder of results; many questions get pages."""
+        figure = FIGURES[questions > MOST_IN_A_PICTURE]
+        return cls(folder / "exchanges.json", folder / "scores.csv", folder / figure)
 
     def paths(self) -> Iterator[Path]:
         """The files that will be written."""
@@ -83,29 +89,36 @@ class Outputs:
             What was written.
 
         Raises:
-            InputError: when a file cannot be written; those before it are there.
+            InputError: when a file cannot be written; the others are there all the same.
         """
-        if self.json is not None:
-            write_exchanges(self.json, exchanges)
-        if self.csv is not None:
-            write_table(self.csv, exchanges)
-        if self.figure is not None:
-            from med2e3.figure import save_figure  # noqa: PLC0415 (matplotlib takes a moment)
+        problems = []
+        for path in self.paths():
+            try:
+                if path is self.json:
+                    write_exchanges(path, exchanges)
+                elif path is self.csv:
+                    write_table(path, exchanges)
+                else:
+                    from med2e3.figure import save_figure  # noqa: PLC0415 (takes a moment)
 
-            save_figure(self.figure, exchanges, voxels)
+                    save_figure(path, exchanges, voxels)
+            except InputError as error:
+                problems.append(error)
+        if problems:
+            raise problems[0]
         return list(self.paths())
 
 
 def _probe(path: Path) -> None:
-    """Try to write beside ``path``, leaving nothing behind."""
+    """Try to write to ``path`` and beside it, leaving nothing behind."""
     try:
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
         if path.exists() and not path.is_file():
             return  # a pipe or a device
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.exists() and not os.access(path, os.W_OK):
-            raise PermissionError(errno.EACCES, "it is write-protected")
+        if path.exists():
+            path.open("r+b").close()  # fails where another program holds it open
         trial = path.with_name(f".{path.name[:100]}.{os.getpid()}.trial")
         trial.touch()
         trial.unlink()

@@ -10,12 +10,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from med2e3.asking import Question, Turn
+from med2e3.asking.question import Task
 from med2e3.errors import InputError
 
-_TASKS = ("report", "open_vqa", "closed_vqa")
+_TASKS = get_args(Task)
 _QUESTION_FORM = 'Use {"question": "...", "choices": ["...", "..."]} or a plain text for each.'
 _TURN_FORM = 'Use [{"from": "human", "value": "..."}, {"from": "gpt", "value": "..."}, ...].'
 
@@ -77,7 +78,7 @@ def read_questions(path: Path) -> list[Question]:
         entries = _json(text, "questions", _QUESTION_FORM)
     elif kind == ".jsonl":
         entries = [
-            _json(line, "questions", _QUESTION_FORM) for line in text.splitlines() if line.strip()
+            _json(line, "questions", _QUESTION_FORM) for line in text.split("\n") if line.strip()
         ]
     else:
         entries = [line for line in text.split("\n") if line.strip()]

@@ -163,7 +163,7 @@ def ask_all(
                     exchange = build_exchange(
                         question,
                         done,
-                        slices=model_input.slice_map.as_records(),
+                        slices=model_input.slice_map.slices,
                         model=engine.record(),
                         volume=VolumeRecord(model_input.sha256, model_input.voxels.shape),
                         preprocessing=model_input.preprocessing,

@@ -17,7 +17,8 @@ from rich.text import Text
 
 from med2e3.asking import Question
 from med2e3.cli.glyphs import Glyphs, harmless
-from med2e3.record import Exchange, SlicePlace, position_text, source_text, stack_axis
+from med2e3.record import Exchange, position_text, source_text, stack_axis
+from med2e3.volume import SlicePlace
 
 _TOP = 3
 _ENDINGS = {
@@ -175,12 +176,11 @@ def slice_lines(exchange: Exchange, glyphs: Glyphs, count: int = _TOP) -> list[s
     rows = []
     for index in exchange.top_slices(count):
         place = exchange.slices[index]
-        source = source_text(place, dash=glyphs.dash)
         rows.append(
             [
                 f"slice {index + 1} of {total}",
                 position_text(place, axis),
-                f"source {source}" if source else "",
+                f"source {source_text(place, dash=glyphs.dash)}",
                 f"{relative[index]:.1f} {glyphs.times} uniform",
             ]
         )
