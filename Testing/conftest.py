@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
-    """The folder of volumes and oracle checkpoints that lies beside the checkout."""
-    folder = REPOSITORY.parent / "shared"
+    """The folder of volumes and oracle checkpoints: MED2E3_SHARED, or ``../shared``."""
+    folder = Path(os.environ.get("MED2E3_SHARED", REPOSITORY.parent / "shared"))
     if not folder.is_dir():
-        pytest.skip("the shared test data folder is not beside this checkout")
+        pytest.skip("the shared test data is not there; MED2E3_SHARED tells where it is")
     return folder

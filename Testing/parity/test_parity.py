@@ -23,7 +23,8 @@ from med2e3.checkpoint import convert_checkpoint
 from med2e3.session import Session
 from med2e3.volume import ModelInput, prepare, read_volume
 
-ROOTS = [Path(__file__).resolve().parents[3] / "shared" / "oracle"]
+SHARED = Path(os.environ.get("MED2E3_SHARED", Path(__file__).resolve().parents[3] / "shared"))
+ROOTS = [SHARED / "oracle"]
 if "MED2E3_ORACLES" in os.environ:
     ROOTS.append(Path(os.environ["MED2E3_ORACLES"]))
 SETS = sorted(

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from torchao.quantization import Int8WeightOnlyConfig
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
@@ -252,10 +251,11 @@ def test_an_adapter_is_added_saved_and_loaded(tmp_path: Path) -> None:
 
 
 def test_weights_can_be_quantized_while_loading(tmp_path: Path) -> None:
+    quantization = pytest.importorskip("torchao.quantization", reason="torchao is not installed")
     model = build(tmp_path)
     inputs = batch(tmp_path, model.config)
     small = Med2E3ForConditionalGeneration.from_pretrained(
-        tmp_path, quantization_config=TorchAoConfig(Int8WeightOnlyConfig())
+        tmp_path, quantization_config=TorchAoConfig(quantization.Int8WeightOnlyConfig())
     ).eval()
     assert "Int8" in type(small.language_model.model.layers[0].mlp.down_proj.weight).__name__
     with torch.no_grad():
