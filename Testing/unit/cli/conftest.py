@@ -17,7 +17,7 @@ from med2e3.cli.main import main
 def a_store_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch):
     store = tmp_path_factory.mktemp("store")
     monkeypatch.setenv("MED2E3_HOME", str(store))
-    monkeypatch.delenv("MED2E3_DEBUG", raising=False)
+    monkeypatch.setenv("MED2E3_DEBUG", "0")  # what --debug sets is taken back at the end
     return store
 
 

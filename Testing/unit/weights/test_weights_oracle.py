@@ -265,7 +265,7 @@ def test_convert(oracle: Path, tmp_path: Path) -> None:
     assert json.loads(result.stdout)["tensors"] > 0
     assert resolve_model(str(target)) == target
     identity = model_identity(target)
-    assert (identity.name, identity.revision) == ("model", None)
+    assert (identity.name, identity.revision) == ("Med-2E3", None)
     assert run("verify", str(target)).exit_code == 0
     (target / "config.json").write_text("{}")
     assert "config.json" in sentence(run("verify", str(target))).sentence
