@@ -26,7 +26,7 @@ from med2e3.asking import (
 )
 from med2e3.cli.engine import Engine
 from med2e3.cli.terminal import Terminal
-from med2e3.errors import Cancelled, Med2E3Error, ResourceError
+from med2e3.errors import Cancelled, Med2E3Error
 from med2e3.record import Exchange, VolumeRecord, build_exchange
 from med2e3.volume import ModelInput, WindowChoice, prepare, read_volume
 
@@ -185,28 +185,19 @@ def ask_all(
 
 def _follow(events: Iterator[Event], terminal: Terminal) -> Done:
     """Show an answer as it comes; gives its last event."""
-    try:
-        for event in events:
-            match event:
-                case Stage(name=name):
-                    terminal.stage(_STAGES[name], brief=name != "encoding")
-                case Progress(done=steps, total=total):
-                    terminal.progress(steps, total)
-                case Token(text=text):
-                    terminal.token(text)
-                case Done():
-                    terminal.end_answer()
-                    return event
-                case Scores():
-                    pass
-    except (RuntimeError, MemoryError) as error:
-        if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-            raise ResourceError(
-                "There is not enough memory to answer.",
-                hint="Close other programs, or choose --dtype bfloat16 or another --device.",
-                detail=repr(error),
-            ) from error
-        raise
+    for event in events:
+        match event:
+            case Stage(name=name):
+                terminal.stage(_STAGES[name], brief=name != "encoding")
+            case Progress(done=steps, total=total):
+                terminal.progress(steps, total)
+            case Token(text=text):
+                terminal.token(text)
+            case Done():
+                terminal.end_answer()
+                return event
+            case Scores():
+                pass
     raise Med2E3Error("The model ended without an answer.")
 
 

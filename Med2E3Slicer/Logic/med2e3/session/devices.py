@@ -12,13 +12,11 @@ from contextlib import contextmanager
 import psutil
 import torch
 
+from med2e3.devices import AUTO, DEVICE_NAMES, DTYPE_NAMES
 from med2e3.errors import InputError, ResourceError
+from med2e3.sizes import human_bytes
 
-DTYPES = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
+DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in DTYPE_NAMES}
 
 #: memory beside the weights: features, KV cache and activations of one question
 _WORKING_BYTES = 1 << 30
@@ -81,10 +79,12 @@ def choose_device(name: str) -> str:
         ResourceError: when this machine has no such device.
     """
     present = available_devices()
-    if name == "auto":
+    if name == AUTO:
         return present[0]
-    if name not in ("cuda", "mps", "cpu"):
-        raise InputError(f"There is no device {name!r}.", hint="Use auto, cuda, mps or cpu.")
+    if name not in DEVICE_NAMES:
+        raise InputError(
+            f"There is no device {name!r}.", hint=f"Use {AUTO}, {', '.join(DEVICE_NAMES)}."
+        )
     if name not in present:
         raise ResourceError(
             f"This computer has no {name} device that PyTorch can use.",
@@ -118,10 +118,10 @@ def choose_dtype(
         InputError: for another name.
         ResourceError: when the model does not fit into the free memory.
     """
-    if name not in ("auto", *DTYPES):
-        raise InputError(f"There is no dtype {name!r}.", hint=f"Use auto, {', '.join(DTYPES)}.")
+    if name not in (AUTO, *DTYPES):
+        raise InputError(f"There is no dtype {name!r}.", hint=f"Use {AUTO}, {', '.join(DTYPES)}.")
     free = free_memory(device) if free is None else free
-    if name == "auto":
+    if name == AUTO:
         fast = multiplies_bfloat16_fast() if fast_bfloat16 is None else fast_bfloat16
         share = 0.5 if fast else 0.9
         if device == "cpu" and parameters * 4 + _WORKING_BYTES < free * share:
@@ -133,8 +133,8 @@ def choose_dtype(
     needed = parameters * DTYPES[name].itemsize + _WORKING_BYTES
     if needed > free:
         raise ResourceError(
-            f"The model needs about {needed / 1e9:.1f} GB of memory as {name}, but only "
-            f"{free / 1e9:.1f} GB are free on the {device} device.",
+            f"The model needs about {human_bytes(needed)} of memory as {name}, but only "
+            f"{human_bytes(free)} are free on the {device} device.",
             hint="Close other programs, choose a smaller --dtype, or another --device.",
         )
     return name

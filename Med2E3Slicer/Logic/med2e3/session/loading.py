@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
@@ -31,8 +30,7 @@ def load_model(
     """
     info = read_model_info(folder)
     device = choose_device(device)
-    stored = DTYPES.get(info.dtype, torch.float32).itemsize
-    dtype = choose_dtype(dtype, device, info.num_bytes // stored)
+    dtype = choose_dtype(dtype, device, info.parameters)
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
