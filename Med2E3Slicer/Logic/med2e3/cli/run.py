@@ -31,8 +31,6 @@ from med2e3.record import Exchange, VolumeRecord, build_exchange
 from med2e3.volume import ModelInput, WindowChoice, prepare, read_volume
 
 _STAGES = {
-    "preparing": "Preparing the volume",
-    "loading": "Loading the model",
     "encoding": "Encoding the slices",
     "scoring": "Scoring the slices",
     "generating": "Answering",
