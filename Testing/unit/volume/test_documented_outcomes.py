@@ -154,6 +154,11 @@ def edited(make: Make, old: bytes, new: bytes) -> Make:
     return edit
 
 
+def with_voxels_at(offset: float) -> Make:
+    """A NIfTI file with another vox_offset."""
+    return edited(nii(), np.float32(352).tobytes(), np.float32(offset).tobytes())
+
+
 def without(make: Make, name: str) -> Make:
     def remove(folder: Path) -> Path:
         path = make(folder)
@@ -233,6 +238,15 @@ def _truncated_in_series(folder: Path) -> Path:
     return path
 
 
+def beside(make: Make, name: str, content: bytes) -> Make:
+    def add(folder: Path) -> Path:
+        path = make(folder)
+        _write(path / name, content)
+        return path
+
+    return add
+
+
 def _copies(folder: Path) -> Path:
     path = series(*up(*range(0, 24, 3)))(folder)
     _write(path / "copy", (path / "003").read_bytes())
@@ -258,6 +272,8 @@ CASES: dict[str, list[Case]] = {
         (file("v.nii.gz", gzip.compress(PNG)), {}),
         (file("v.nii", b"short"), {}),
         (edited(nii(), b"n+1\0", b"abc\0"), {}),
+        (with_voxels_at(np.nan), {}),
+        (with_voxels_at(np.inf), {}),
     ],
     "another kind of file, named as NRRD": [(file("v.nrrd", PNG), {}), (file("v.nhdr", PNG), {})],
     "another kind of file, named as MetaImage": [
@@ -265,6 +281,7 @@ CASES: dict[str, list[Case]] = {
         (edited(itk("v.mha", hounsfield()), b"DimSize = 20 18 9", b"DimSize = a b c"), {}),
         (edited(itk("v.mha", hounsfield()), b"DimSize = 20 18 9", b"DimSize = 20 18"), {}),
         (edited(itk("v.mha", hounsfield()), b"NDims = 3", b"NDims = 9"), {}),
+        (edited(itk("v.mha", hounsfield()), b"Offset = 0", b"Offset = nan"), {}),
         (edited(itk("v.mha", hounsfield()), b"MET_SHORT", b"MET_THING"), {}),
     ],
     "half of a NIfTI pair": [(edited(nii(), b"n+1\0", b"ni1\0"), {})],
@@ -281,6 +298,7 @@ CASES: dict[str, list[Case]] = {
         (damaged(itk("v.mha", hounsfield((30, 40, 40)), compressed=True)), {}),
         (cut(itk("v.mha", hounsfield()), -2), {}),
         (cut(itk("v.mha", hounsfield(), compressed=True), 0.6), {}),
+        (edited(itk("v.mha", hounsfield(), compressed=True), b"DataSize = ", b"DataSize = 1"), {}),
     ],
     "other truncated NRRD, headers that contradict themselves": [
         (cut(itk("v.nrrd", hounsfield()), -2), {}),
@@ -289,6 +307,12 @@ CASES: dict[str, list[Case]] = {
     "truncated or damaged compressed NRRD": [
         (cut(itk("v.nrrd", hounsfield(), compressed=True), 0.6), {}),
         (damaged(itk("v.nrrd", hounsfield(), compressed=True)), {}),
+    ],
+    "NRRD compressed with bzip2": [
+        (edited(itk("v.nrrd", hounsfield()), b"encoding: raw", b"encoding: bzip2"), {}),
+    ],
+    "MetaImage with voxels as text": [
+        (edited(itk("v.mha", hounsfield()), b"BinaryData = True", b"BinaryData = False"), {}),
     ],
     "header whose data file is missing": [
         (without(itk("v.nhdr", hounsfield(), compressed=True), "v.raw.gz"), {}),
@@ -394,15 +418,31 @@ CASES: dict[str, list[Case]] = {
         ),
     ],
     "images without a position": [(series(*up(0, 3, 6), orientation=None), {})],
-    "some files of the series truncated": [(_truncated_in_series, {})],
+    "some files of the series truncated, or named as DICOM (`.dcm`, `.ima`) but empty or something "
+    "else": [
+        (_truncated_in_series, {}),
+        (beside(series(*up(*range(0, 24, 3))), "a.dcm", b""), {}),
+        (beside(series(*up(*range(0, 24, 3))), "a.IMA", b"hello " * 99), {}),
+    ],
+    "CT with black and white exchanged": [
+        (series(*up(0, 3, 6, 9), photometric="MONOCHROME1"), {}),
+    ],
     "even spacing with gantry tilt": [(tilted(), {})],
     "impossible window in the header": [
         (series(*up(0, 3, 6, 9), window_center="40", window_width="0"), {}),
     ],
-    "spacing of zero, not a number, directions that contradict": [
+    "spacing of zero or below, not a number, directions that contradict, origin more than 100 m "
+    "away": [
         (nii(affine=np.diag([0.0, 1, 1, 1])), {}),
         (nii(affine=np.diag([np.nan, 1, 1, 1])), {}),
         (nii(affine=np.array([[1.0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])), {}),
+        (nii(affine=np.diag([np.inf, 1, 1, 1])), {}),
+        (nii(affine=np.array([[2, 0, 0, 1e30], [0, 2, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1.0]])), {}),
+        (nii(codes=(1, 0), quatern=(2.0, 0.0, 0.0)), {}),
+        (
+            edited(itk("v.mha", hounsfield()), b"Spacing = 1 1 1", b"Spacing = 1 1 -1"),
+            {},
+        ),
         (series(*up(0, 3, 6), pixel_spacing="0\\1"), {}),
     ],
     "spacing beyond 0.02 to 100 mm": [
@@ -423,8 +463,9 @@ CASES: dict[str, list[Case]] = {
     ],
     "orientation not known": [
         (nii(codes=(0, 0)), {}),
-        (nii(affine=UNIT), {}),
-        (nii(affine=UNIT), {"plane": "coronal"}),
+        (nii(affine=UNIT, codes=(0, 2), units=0), {}),
+        (nii(affine=UNIT, codes=(2, 0), units=0), {}),
+        (nii(affine=UNIT, codes=(0, 2), units=0), {"plane": "coronal"}),
         (
             edited(
                 itk("v.nrrd", hounsfield()),
@@ -434,6 +475,16 @@ CASES: dict[str, list[Case]] = {
             {},
         ),
         (edited(itk("v.mha", hounsfield()), b"TransformMatrix = 1 0 0 0 1 0 0 0 1\n", b""), {}),
+    ],
+    "NIfTI with the unit matrix, stated (see below)": [
+        (nii(affine=UNIT, codes=(0, 1), units=0), {}),
+        (nii(affine=UNIT, codes=(1, 0), units=0), {}),
+        (nii(affine=UNIT, codes=(2, 2), units=0), {}),
+        (nii(affine=UNIT, codes=(0, 2), units=2), {}),
+    ],
+    "NRRD or MetaImage without an origin": [
+        (edited(itk("v.nrrd", hounsfield()), b"space origin: (0,0,0)\n", b""), {}),
+        (edited(itk("v.mha", hounsfield()), b"Offset = 0 0 0\n", b""), {}),
     ],
     "NIfTI with two different positions": [
         (nii(codes=(1, 1), qoffset=(300.0, 0.0, 0.0)), {}),
@@ -457,6 +508,9 @@ CASES: dict[str, list[Case]] = {
     "CT with 1024 added": [(nii(shifted_ct()), {})],
     "DICOM says CT, values are not HU": [
         (series(*up(0, 3, 6), intercept=None, slope="9", rescale_type="US", signed=0), {}),
+    ],
+    "a preset in HU for values that may be (not told, down to −50 or less)": [
+        (nii(unmarked(-160, 240)), {"window": "liver"}),
     ],
     "a preset in HU for values that are not": [
         (nii(unmarked(0, 900)), {"window": "lung"}),

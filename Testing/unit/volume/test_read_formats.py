@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fixtures.dicom_files import write_dicom, write_series
 from fixtures.nifti_files import AFFINE_RAS, hounsfield, nifti, saved
+from med2e3.errors import InputError
 from med2e3.volume import Volume, prepare, read_volume, volume_from_slicer
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -43,6 +47,31 @@ def test_nifti_scale_and_offset(tmp_path: Path, dtype: str) -> None:
     volume = read_volume(saved(tmp_path / "v.nii", nifti(stored, scale=(8.0, -1024.0))))
     assert np.array_equal(volume.voxels, stored.astype(np.float32) * 8 - 1024)
     assert volume.units == "HU"
+
+
+@pytest.mark.parametrize("offset", [0.0, 100.0, -5.0, 352.0])
+def test_nifti_voxels_never_start_before_byte_352(tmp_path: Path, offset: float) -> None:
+    content = bytearray(nifti(hounsfield()))
+    content[108:112] = np.float32(offset).tobytes()
+    assert np.array_equal(
+        read_volume(saved(tmp_path / "v.nii", bytes(content))).voxels, hounsfield()
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 347), st.binary(min_size=1, max_size=8))
+def test_nifti_with_any_bytes_in_its_header_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, start: int, patch: bytes
+) -> None:
+    content = bytearray(nifti(hounsfield()))
+    content[start : start + len(patch)] = patch
+    path = saved(tmp_path_factory.getbasetemp() / "patched.nii", bytes(content))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            prepare(read_volume(path), (4, 8, 8))
+        except InputError as error:
+            assert error.exit_code == 2
 
 
 def test_nifti_scale_of_zero_means_none(tmp_path: Path) -> None:

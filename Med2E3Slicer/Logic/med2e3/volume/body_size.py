@@ -19,6 +19,12 @@ _LUNG_HU = (-970.0, -600.0)
 _LUNG_FRACTION = 0.12
 #: and when this part of its lung pixels has lung to the right
 _LUNG_BESIDE_LUNG = 0.6
+#: a column between the lungs has less of the lung pixels of a column through the smaller lung
+_BETWEEN_LUNGS = 0.3
+#: and is solid in more than this part; lung that the picture cuts is not counted as lung
+_SOLID = 0.5
+#: a picture of both lungs, and not a part with one of them, has both in this part of its slices
+_MOST_SLICES = 2 / 3
 #: narrower is a small child or a wrong spacing; wider does not fit into a scanner
 CHEST_WIDTH_MM = (180.0, 700.0)
 #: what takes less of a row or column than this is not body
@@ -58,19 +64,31 @@ def measure_body(voxels: Voxels, ijk_to_lps: npt.NDArray[np.float64]) -> Body | 
     sample = oriented[:: steps[0], :: steps[1], :: steps[2]]
     pixel = spacing[1:] * steps[1:]
 
-    measured = [m for m in (_measure_slice(s) for s in sample) if m is not None]
-    with_lungs = [m for m in measured if m[2]]
-    if len(with_lungs) < max(2, len(measured) // 8):
-        with_lungs = []
-    chosen = with_lungs or measured
+    slices = [m for m in (_measure_slice(s) for s in sample) if m is not None]
+    whole = [m for m in slices if not m.cut_off]
+    chests = [m for m in slices if m.lungs == 2]
+    with_lung = [m for m in slices if m.lungs > 0]
+    is_chest = len(chests) >= max(2, len(whole) // 8, _MOST_SLICES * len(with_lung))
+    # with both lungs in the picture, a body that is cut off is hardly wider than the picture
+    chosen = chests if is_chest else whole
     if not chosen:
         return None
-    depth, width = np.median([m[:2] for m in chosen], axis=0) * pixel
-    return Body(float(width), float(depth), bool(with_lungs))
+    depth, width = np.median([(m.depth, m.width) for m in chosen], axis=0) * pixel
+    return Body(float(width), float(depth), is_chest)
 
 
-def _measure_slice(picture: Voxels) -> tuple[int, int, bool] | None:
-    """Depth and width of the body in pixels, and whether it holds lungs."""
+@dataclass(frozen=True)
+class _Slice:
+    """Size of the body in pixels, how many lungs it holds, whether its sides are cut off."""
+
+    depth: int
+    width: int
+    lungs: int
+    cut_off: bool
+
+
+def _measure_slice(picture: Voxels) -> _Slice | None:
+    """Measure one slice; ``None`` if there is hardly anything in it."""
     tissue = picture > _TISSUE_HU
     # not the thin lines of blankets and table
     rows = np.flatnonzero(tissue.sum(axis=1) > _THIN * picture.shape[1])
@@ -80,11 +98,11 @@ def _measure_slice(picture: Voxels) -> tuple[int, int, bool] | None:
     box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     inside, solid = picture[box], tissue[box]
     lung = (inside > _LUNG_HU[0]) & (inside < _LUNG_HU[1]) & _enclosed(solid)
-    has_lungs = bool(lung.mean() > _LUNG_FRACTION) and _is_one_piece(lung)
-    cut_off = columns[0] == 0 or columns[-1] == picture.shape[1] - 1
-    if cut_off and not (has_lungs and _on_both_sides(lung)):
-        return None  # no telling how wide it is; with both lungs, hardly wider than the picture
-    return inside.shape[0], inside.shape[1], has_lungs
+    lungs = 0
+    if lung.mean() > _LUNG_FRACTION and _is_one_piece(lung):
+        lungs = 2 if _on_both_sides(lung, solid) else 1
+    cut_off = bool(columns[0] == 0 or columns[-1] == picture.shape[1] - 1)
+    return _Slice(inside.shape[0], inside.shape[1], lungs, cut_off)
 
 
 def _is_one_piece(lung: npt.NDArray[np.bool_]) -> bool:
@@ -92,10 +110,12 @@ def _is_one_piece(lung: npt.NDArray[np.bool_]) -> bool:
     return bool(lung[:, 1:][lung[:, :-1]].mean() > _LUNG_BESIDE_LUNG)
 
 
-def _on_both_sides(lung: npt.NDArray[np.bool_]) -> bool:
-    """Whether there is lung at the left and the right, and less between."""
+def _on_both_sides(lung: npt.NDArray[np.bool_], solid: npt.NDArray[np.bool_]) -> bool:
+    """Whether there is lung at the left and the right, and something solid between."""
     left, middle, right = (part.sum(axis=0) for part in np.array_split(lung, 3, axis=1))
-    return bool(middle.min() < 0.5 * min(left.max(), right.max()))
+    between = middle < _BETWEEN_LUNGS * min(left.max(), right.max())
+    between &= np.array_split(solid, 3, axis=1)[1].mean(axis=0) > _SOLID
+    return bool(between.any())
 
 
 def _enclosed(solid: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -58,3 +58,12 @@ def not_a(kind: str, detail: str = "") -> VolumeError:
         hint="Give the original file, or export the volume again.",
         detail=detail,
     )
+
+
+def impossible_position() -> VolumeError:
+    """The error for spacing, directions or an origin that no image can have."""
+    return VolumeError(
+        "The header does not describe a possible position of the voxels in space "
+        "(spacing or directions are zero, missing or contradictory).",
+        hint="Export the volume again from the original images.",
+    )

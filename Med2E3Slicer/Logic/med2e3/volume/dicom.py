@@ -16,7 +16,13 @@ import SimpleITK
 
 from med2e3.errors import VolumeError
 from med2e3.volume.decoded import Decoded
-from med2e3.volume.dicom_header import DicomHeader, NotDicomError, is_ignored, read_dicom_header
+from med2e3.volume.dicom_header import (
+    DICOM_SUFFIXES,
+    DicomHeader,
+    NotDicomError,
+    is_ignored,
+    read_dicom_header,
+)
 from med2e3.volume.dicom_series import Slice, Stack, group_stacks, sort_and_check
 from med2e3.volume.volume import Voxels
 
@@ -131,7 +137,8 @@ def _read_headers(folder: Path) -> tuple[list[tuple[Path, DicomHeader]], Counter
         try:
             header = read_dicom_header(path)
         except NotDicomError:
-            problems["other"] += 1
+            damaged = path.suffix.lower() in DICOM_SUFFIXES
+            problems["truncated" if damaged else "other"] += 1
             continue
         except OSError:
             problems["unreadable"] += 1
@@ -211,6 +218,12 @@ def _read_stack(stack: Stack, warnings: list[str]) -> Decoded:
     slices, ijk_to_lps, notes = sort_and_check(stack)
     header = slices[len(slices) // 2].header
     modality = header.text("modality") or None
+    if modality in (None, "CT") and header.text("photometric") == "MONOCHROME1":
+        raise VolumeError(
+            "The pictures are stored with black and white exchanged (MONOCHROME1), so that their "
+            "values are not known to be Hounsfield units.",
+            hint="Convert the series to MONOCHROME2, NIfTI or NRRD first.",
+        )
     voxels = _read_pixels(slices)
     if modality == "CT":
         voxels = _padding_to_air(voxels, slices)

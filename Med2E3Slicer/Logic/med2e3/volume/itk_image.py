@@ -6,6 +6,7 @@ the orientation is known, and whether the file is a segmentation.
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from pathlib import Path
@@ -14,13 +15,23 @@ import numpy as np
 import SimpleITK
 
 from med2e3.errors import VolumeError
-from med2e3.volume.decoded import Decoded, cut_short, not_a, too_many_dimensions
+from med2e3.volume.decoded import (
+    Decoded,
+    cut_short,
+    impossible_position,
+    not_a,
+    too_many_dimensions,
+)
 
 SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
 
 #: of zlib: either format, told apart by its first bytes
 _ZLIB_OR_GZIP = 47
 _LONGEST_HEADER = 1 << 20
+_NO_ORIGIN = (
+    "The file does not tell where in the patient its first voxel lies; positions are counted from "
+    "there."
+)
 _NRRD_SPACES = {
     "left-posterior-superior", "lps", "right-anterior-superior", "ras",
     "left-anterior-superior", "las",
@@ -29,7 +40,8 @@ _MM_PER_UNIT = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "um": 0.001, "µm": 0.001}
 _META_REQUIRED = {"NDims", "DimSize", "ElementType", "ElementDataFile"}
 _META_DIRECTIONS = {"TransformMatrix", "Orientation", "Rotation"}
 _META_SPACINGS = {"ElementSpacing", "ElementSize"}
-_META_LISTS = {"DimSize", "Offset", "Position", "Origin", "CenterOfRotation", *_META_SPACINGS}
+_META_ORIGINS = {"Offset", "Position", "Origin"}
+_META_LISTS = {"DimSize", "CenterOfRotation", *_META_ORIGINS, *_META_SPACINGS}
 _META_BYTES = {
     "CHAR": 1, "UCHAR": 1, "SHORT": 2, "USHORT": 2, "INT": 4, "UINT": 4, "LONG": 4, "ULONG": 4,
     "LONG_LONG": 8, "ULONG_LONG": 8, "FLOAT": 4, "DOUBLE": 8,
@@ -58,7 +70,13 @@ def read_nrrd(path: Path) -> Decoded:
     in_many_files = name.upper().startswith("LIST") or "%" in name
     if name and not in_many_files:
         data, start = _data_file(path, name), 0
-    if fields.get("encoding", "").lower() in ("gzip", "gz") and not in_many_files:
+    encoding = fields.get("encoding", "").lower()
+    if encoding in ("bzip2", "bz2"):
+        raise VolumeError(
+            "The NRRD file is compressed with bzip2, which is not supported.",
+            hint="Save it with gzip compression or without.",
+        )
+    if encoding in ("gzip", "gz") and not in_many_files:
         _check_compressed(data, start)
     image = _read(path, "NrrdImageIO")
     oriented = fields.get("space", "").lower() in _NRRD_SPACES and "space directions" in fields
@@ -66,7 +84,7 @@ def read_nrrd(path: Path) -> Decoded:
     units = re.findall(r'"([^"]*)"', fields.get("space units", ""))
     if units:
         scale = _MM_PER_UNIT.get(units[0].strip().lower(), 1.0)
-    return _decoded(image, oriented, scale)
+    return _decoded(image, oriented, "space origin" in fields, scale)
 
 
 def read_metaimage(path: Path) -> Decoded:
@@ -85,7 +103,8 @@ def read_metaimage(path: Path) -> Decoded:
     _check_meta_data(path, fields, end.end())
     names = fields.keys()
     oriented = bool(names & _META_DIRECTIONS) and bool(names & _META_SPACINGS)
-    return _decoded(_read(path, "MetaImageIO"), oriented, 1.0)
+    has_origin = bool(names & _META_ORIGINS)
+    return _decoded(_read(path, "MetaImageIO"), oriented, has_origin, 1.0)
 
 
 def _fields(text: str, separator: str) -> dict[str, str]:
@@ -121,15 +140,28 @@ def _data_file(path: Path, name: str) -> Path:
 
 
 def _check_meta_counts(fields: dict[str, str]) -> None:
-    """Whether every list is as long as it must be; MetaIO crashes where one is not."""
+    """Whether every list holds as many numbers as it must.
+
+    MetaIO crashes where one is too short, and takes 0 for what is not a number.
+    """
     dimensions = fields["NDims"]
     if dimensions not in ("1", "2", "3", "4", "5"):
         raise not_a("MetaImage", f"NDims = {dimensions}")
     n = int(dimensions)
     for name, value in fields.items():
         count = n * n if name in _META_DIRECTIONS else n if name in _META_LISTS else None
-        if count is not None and len(value.split()) != count:
+        if count is not None and not _are_numbers(value, count):
             raise not_a("MetaImage", f"{name} = {value}")
+        if name in _META_SPACINGS and min(map(float, value.split())) <= 0:
+            raise impossible_position()  # below 0: a mirror or a mistake, nobody knows
+
+
+def _are_numbers(text: str, count: int) -> bool:
+    try:
+        values = [float(part) for part in text.split()]
+    except ValueError:
+        return False
+    return len(values) == count and all(map(math.isfinite, values))
 
 
 def _check_meta_data(path: Path, fields: dict[str, str], header_size: int) -> None:
@@ -138,6 +170,11 @@ def _check_meta_data(path: Path, fields: dict[str, str], header_size: int) -> No
     if name.upper().startswith("LIST") or "%" in name:
         raise VolumeError(
             "The MetaImage header refers to one file per slice, which is not supported.",
+            hint="Save the volume as one .mha or .nrrd file.",
+        )
+    if fields.get("BinaryData", "true").lower() != "true":
+        raise VolumeError(
+            "The MetaImage file holds its voxels as text, which is not supported.",
             hint="Save the volume as one .mha or .nrrd file.",
         )
     data, start = path, header_size
@@ -152,6 +189,8 @@ def _check_meta_data(path: Path, fields: dict[str, str], header_size: int) -> No
         raise not_a("MetaImage", str(error)) from error
     available = data.stat().st_size - start
     if fields.get("CompressedData", "false").lower() == "true":
+        if fields.get("CompressedDataSize", str(available)) != str(available):
+            raise cut_short(f"CompressedDataSize of {available} bytes")
         available = _check_compressed(data, start)
     if available < needed:
         raise cut_short(f"{available} of {needed} bytes")
@@ -184,7 +223,9 @@ def _read(path: Path, image_io: str) -> SimpleITK.Image:
     return image
 
 
-def _decoded(image: SimpleITK.Image, oriented: bool, mm_per_unit: float) -> Decoded:
+def _decoded(
+    image: SimpleITK.Image, oriented: bool, has_origin: bool, mm_per_unit: float
+) -> Decoded:
     voxels = SimpleITK.GetArrayFromImage(image)
     if not oriented or image.GetDimension() != 3:
         return Decoded(voxels, None)
@@ -192,4 +233,5 @@ def _decoded(image: SimpleITK.Image, oriented: bool, mm_per_unit: float) -> Deco
     ijk_to_lps = np.eye(4)
     ijk_to_lps[:3, :3] = directions * image.GetSpacing() * mm_per_unit
     ijk_to_lps[:3, 3] = np.asarray(image.GetOrigin()) * mm_per_unit
-    return Decoded(voxels, ijk_to_lps)
+    warnings = () if has_origin else (_NO_ORIGIN,)
+    return Decoded(voxels, ijk_to_lps, warnings=warnings)

@@ -37,7 +37,7 @@ def read_m3d_npy(path: Path) -> Volume:
         ) from error
     if not isinstance(array, np.ndarray):
         raise VolumeError("The file holds several arrays; one array of N x H x W is needed.")
-    shape = " x ".join(map(str, array.shape))
+    shape = " x ".join(map(str, array.shape)) or "of one number"
     if array.ndim == 4 and array.shape[0] == 1:
         array = array[0]
     if array.ndim != 3:

@@ -29,6 +29,11 @@ _COLOURS = {128, 2304}
 _MM_PER_UNIT = {0: 1.0, 1: 1000.0, 2: 1.0, 3: 0.001}
 #: no compressor shrinks more than this
 _MOST_COMPRESSION = 1100
+_SCANNER = 1
+#: beyond 1 by more than rounding, the vector part of a quaternion is not a rotation
+_LONGEST_QUATERNION = 1.001
+#: bytes that are decompressed at a time, so that no second copy of the volume is made
+_CHUNK = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -105,14 +110,16 @@ def _header1(order: str, raw: bytes) -> _Header:
                 hint="Give the volume as one .nii or .nii.gz file.",
             )
         raise not_a("NIfTI")
-    slope, inter = get("2f", 112)
+    offset, slope, inter = get("3f", 108)
+    if not np.isfinite(offset):
+        raise not_a("NIfTI", f"vox_offset {offset}")
     cal_max, cal_min = get("2f", 124)
     qform, sform = struct.unpack_from(order + "2h", raw, 252)
     return _Header(
         order,
         struct.unpack_from(order + "8h", raw, 40),
         struct.unpack_from(order + "h", raw, 70)[0],
-        int(get("f", 108)[0]),
+        max(int(offset), 352),  # the standard: never below
         get("8f", 76), slope, inter, cal_min, cal_max, qform, sform,
         get("3f", 256), get("3f", 268), get("12f", 280), raw[123],
     )  # fmt: skip
@@ -130,7 +137,7 @@ def _header2(order: str, raw: bytes) -> _Header:
         order,
         struct.unpack_from(order + "8q", raw, 16),
         struct.unpack_from(order + "h", raw, 12)[0],
-        struct.unpack_from(order + "q", raw, 168)[0],
+        max(struct.unpack_from(order + "q", raw, 168)[0], 544),
         get("8d", 104), slope, inter, cal_min, cal_max, qform, sform,
         get("3d", 352), get("3d", 376), get("12d", 400),
         struct.unpack_from(order + "i", raw, 500)[0],
@@ -166,16 +173,14 @@ def _read_voxels(stream: BinaryIO | gzip.GzipFile, header: _Header, limit: int) 
     dtype = np.dtype(header.byte_order + _DTYPES[header.datatype])
     size = int(np.prod([*shape, dtype.itemsize], dtype=object))
     gap = header.vox_offset - stream.tell()
-    if gap < 0:
-        gap = 0 if header.vox_offset == 0 else -1
-    if gap < 0 or size + gap > limit:
+    if size + gap > limit:
         raise cut_short(f"{size} bytes of voxels at offset {header.vox_offset}")
     stream.seek(gap, 1)
     buffer = np.empty(size, dtype=np.uint8)
     view = memoryview(buffer.data)
     filled = 0
     while filled < size:
-        count = stream.readinto(view[filled:])  # type: ignore[union-attr]
+        count = stream.readinto(view[filled : filled + _CHUNK])  # type: ignore[union-attr]
         if not count:
             raise cut_short(f"{filled} of {size} bytes of voxels")
         filled += count
@@ -191,7 +196,8 @@ def _scaled(stored: Voxels, header: _Header) -> Voxels:
         return native
     if not np.isfinite(inter):
         inter = 0.0
-    return np.asarray(native * np.float32(slope) + np.float32(inter), dtype=np.float32)
+    with np.errstate(over="ignore"):  # infinity is refused where values are judged
+        return np.asarray(native * np.float32(slope) + np.float32(inter), dtype=np.float32)
 
 
 def _ijk_to_lps(header: _Header) -> tuple[npt.NDArray[np.float64] | None, list[str]]:
@@ -201,24 +207,38 @@ def _ijk_to_lps(header: _Header) -> tuple[npt.NDArray[np.float64] | None, list[s
     if not (has_sform or has_qform):
         return None, []
     ijk_to_ras = sform if has_sform else _from_quaternion(header)
-    if np.array_equal(ijk_to_ras, np.eye(4)):
-        return None, []  # what programs write when they know nothing
     warnings = []
+    if np.array_equal(ijk_to_ras, np.eye(4)):  # what programs write when they know nothing
+        if not _says_more_than_a_matrix(header):
+            return None, []
+        warnings.append(
+            "The position in the file is the unit matrix (voxels of 1 mm along the patient's axes, "
+            "origin 0), which some programs write when they do not know it."
+        )
     if has_sform and has_qform:
         corner = np.array([*header.dim[1:4], 1.0])
-        difference = np.abs((ijk_to_ras - _from_quaternion(header)) @ corner).max()
+        with np.errstate(invalid="ignore"):
+            difference = np.abs((ijk_to_ras - _from_quaternion(header)) @ corner).max()
         if not difference < max(header.pixdim[1:4]):
             warnings.append(
                 "The file holds two different positions in the patient (sform and qform); "
                 "the sform is used."
             )
     scale = _MM_PER_UNIT.get(header.xyzt_units & 7, 1.0)
-    return LPS_FROM_RAS @ np.diag([scale, scale, scale, 1.0]) @ ijk_to_ras, warnings
+    with np.errstate(invalid="ignore"):  # NaN and infinity are refused where geometry is judged
+        return LPS_FROM_RAS @ np.diag([scale, scale, scale, 1.0]) @ ijk_to_ras, warnings
+
+
+def _says_more_than_a_matrix(header: _Header) -> bool:
+    """Whether somebody stated the position: by its kind, its unit, or in both forms."""
+    codes = header.sform_code, header.qform_code
+    return _SCANNER in codes or min(codes) > 0 or header.xyzt_units & 7 != 0
 
 
 def _from_quaternion(header: _Header) -> npt.NDArray[np.float64]:
     b, c, d = (float(x) for x in header.quatern)
-    a = np.sqrt(max(0.0, 1.0 - (b * b + c * c + d * d)))
+    squared = b * b + c * c + d * d
+    a = np.sqrt(max(0.0, 1.0 - squared)) if squared <= _LONGEST_QUATERNION else np.nan
     rotation = np.array(
         [
             [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],

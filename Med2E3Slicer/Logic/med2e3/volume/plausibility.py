@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from med2e3.errors import VolumeError
+from med2e3.volume.decoded import impossible_position
 from med2e3.volume.volume import Units, Volume, Voxels
 
 _FEWEST_SLICES = 3
@@ -19,6 +20,8 @@ _SPACING_MM = (0.02, 100.0)
 _LARGEST_VALUE = 1e9
 #: less is no difference
 _SMALLEST_RANGE = 1e-9
+#: of the first voxel from the scanner's origin, in mm; beyond this a header is damaged
+_FARTHEST_MM = 1e5
 #: extent of an image of a patient in mm, along its longest side
 _EXTENT_MM = (15.0, 3000.0)
 #: an image without fat and air is not known to be in HU; both are below this
@@ -92,14 +95,10 @@ def check_geometry(ijk_to_lps: npt.NDArray[np.float64], shape_kji: tuple[int, ..
     Raises:
         VolumeError: one sentence with the measured size.
     """
-    spacing = np.linalg.norm(ijk_to_lps[:3, :3], axis=0)
-    finite = bool(np.isfinite(ijk_to_lps).all())
-    if not finite or spacing.min() <= 0 or abs(np.linalg.det(ijk_to_lps[:3, :3] / spacing)) < 0.1:
-        raise VolumeError(
-            "The header does not describe a possible position of the voxels in space "
-            "(spacing or directions are zero, missing or contradictory).",
-            hint="Export the volume again from the original images.",
-        )
+    possible = bool((np.abs(ijk_to_lps) < _FARTHEST_MM).all())  # False for NaN, too
+    spacing = np.linalg.norm(ijk_to_lps[:3, :3], axis=0) if possible else np.zeros(3)
+    if not possible or spacing.min() <= 0 or abs(np.linalg.det(ijk_to_lps[:3, :3] / spacing)) < 0.1:
+        raise impossible_position()
     size = " x ".join(f"{s:.3g}" for s in spacing)
     if spacing.min() < _SPACING_MM[0] or spacing.max() > _SPACING_MM[1]:
         raise VolumeError(

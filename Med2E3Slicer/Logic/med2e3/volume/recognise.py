@@ -10,11 +10,13 @@ from pathlib import Path
 
 from med2e3.errors import VolumeError
 from med2e3.volume.dicom import find_stack
-from med2e3.volume.dicom_header import NotDicomError, is_ignored, read_dicom_header
+from med2e3.volume.dicom_header import (
+    DICOM_SUFFIXES,
+    NotDicomError,
+    is_ignored,
+    read_dicom_header,
+)
 from med2e3.volume.dicom_series import sort_and_check
-
-#: of DICOM files; one of these is taken for DICOM even when it is damaged, so that this is told
-_DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 
 
 def dicom_series(path: Path) -> str | None:
@@ -30,7 +32,8 @@ def dicom_series(path: Path) -> str | None:
     try:
         return read_dicom_header(path).text("series_uid")
     except (NotDicomError, OSError):
-        return "" if path.suffix.lower() in _DICOM_SUFFIXES else None
+        # a damaged file is taken for DICOM by its name, so that the damage is told
+        return "" if path.suffix.lower() in DICOM_SUFFIXES else None
 
 
 def is_one_dicom_volume(folder: Path) -> bool:

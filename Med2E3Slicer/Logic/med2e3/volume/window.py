@@ -29,6 +29,9 @@ DEFAULT_PRESET = "soft-tissue"
 #: in HU nothing is emptier than air; lower values are padding outside the scanned circle
 _AIR_HU = -1024.0
 
+#: CT without air holds at least fat, which is darker than this; MR and pictures are brighter
+_FAT_HU = -50.0
+
 _LARGEST = 1e9
 _SMALLEST_WIDTH = 1e-6
 
@@ -119,14 +122,20 @@ def resolve_window(volume: Volume, choice: WindowChoice) -> tuple[Window, list[s
         return _full_range(volume), []
     if choice == "display":
         return _display(volume)
+    notes = []
     if volume.units != "HU":
         low, high = volume.value_range
-        raise InputError(
-            f"The window {choice!r} is defined in Hounsfield units, and the values of this volume "
-            f"({low:g} to {high:g}) are not.",
-            hint="Use the window 'full', or CENTER,WIDTH in the volume's own values.",
+        if volume.modality not in (None, "CT") or low > _FAT_HU:
+            raise InputError(
+                f"The window {choice!r} is defined in Hounsfield units, and the values of this "
+                f"volume ({low:g} to {high:g}) are not.",
+                hint="Use the window 'full', or CENTER,WIDTH in the volume's own values.",
+            )
+        notes.append(
+            f"The window {choice!r} is defined in Hounsfield units, which the values of this "
+            f"volume ({low:g} to {high:g}) may be."
         )
-    return _centred(*PRESETS[choice], choice, "preset"), []
+    return _centred(*PRESETS[choice], choice, "preset"), notes
 
 
 def _display(volume: Volume) -> tuple[Window, list[str]]:
