@@ -299,6 +299,7 @@ CASES: dict[str, list[Case]] = {
         (cut(itk("v.mha", hounsfield()), -2), {}),
         (cut(itk("v.mha", hounsfield(), compressed=True), 0.6), {}),
         (edited(itk("v.mha", hounsfield(), compressed=True), b"DataSize = ", b"DataSize = 1"), {}),
+        (edited(itk("v.mha", hounsfield(), compressed=True), b"Size = 20 18", b"Size = 20 17"), {}),
     ],
     "other truncated NRRD, headers that contradict themselves": [
         (cut(itk("v.nrrd", hounsfield()), -2), {}),
@@ -318,7 +319,12 @@ CASES: dict[str, list[Case]] = {
         (without(itk("v.nhdr", hounsfield(), compressed=True), "v.raw.gz"), {}),
         (without(itk("v.mhd", hounsfield()), "v.raw"), {}),
     ],
-    "truncated DICOM file": [(cut(one_dicom(), -2), {}), (cut(one_dicom(), 0.2), {})],
+    "truncated DICOM file": [
+        (cut(one_dicom(), -2), {}),
+        (cut(one_dicom(), 0.2), {}),
+        (cut(one_dicom(), 132), {}),
+        (cut(one_dicom(), -(2 * 24 * 24 + 12)), {}),  # just before the pixel data
+    ],
     "truncated or damaged array": [
         (cut(npy(np.ones((3, 20, 20), dtype=np.float32)), -4), {}),
         (file("a.npy", b"\x93NUMPY"), {}),
@@ -448,6 +454,7 @@ CASES: dict[str, list[Case]] = {
     "spacing beyond 0.02 to 100 mm": [
         (nii(affine=scaled(0.01)), {}),
         (nii(affine=np.diag([1.0, 1, 120, 1])), {}),
+        (nii(affine=scaled(2.0), units=1), {}),
     ],
     "volume shorter than 15 mm or longer than 3 m": [
         (nii(affine=scaled(0.1)), {}),

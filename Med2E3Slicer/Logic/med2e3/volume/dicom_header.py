@@ -144,6 +144,8 @@ def _walk(stream: BinaryIO) -> DicomHeader:
                 values[name] = raw.decode("latin-1").strip(" \0")
         else:
             reader.skip(length, vr)
+    if pixels == "absent" and ("rows" in values or reader.count == 0):
+        pixels = "truncated"  # an image without its pixels, or nothing at all
     return DicomHeader(values, pixels)
 
 
@@ -179,6 +181,7 @@ class _Elements:
 
     def __init__(self, stream: BinaryIO, order: str, explicit: bool) -> None:
         self.stream, self.order, self.explicit = stream, order, explicit
+        self.count = 0
         here = stream.tell()
         self.size = stream.seek(0, io.SEEK_END)
         stream.seek(here)
@@ -190,6 +193,7 @@ class _Elements:
             return None
         if len(head) < 8:
             raise ValueError("ends within an element")
+        self.count += 1
         group, element = struct.unpack_from(self.order + "HH", head)
         tag = group << 16 | element
         if group == 0xFFFE or not self.explicit:

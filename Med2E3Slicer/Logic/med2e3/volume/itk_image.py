@@ -192,6 +192,8 @@ def _check_meta_data(path: Path, fields: dict[str, str], header_size: int) -> No
         if fields.get("CompressedDataSize", str(available)) != str(available):
             raise cut_short(f"CompressedDataSize of {available} bytes")
         available = _check_compressed(data, start)
+        if available > needed:  # MetaIO decompresses nothing then
+            raise cut_short(f"{available} instead of {needed} bytes")
     if available < needed:
         raise cut_short(f"{available} of {needed} bytes")
 

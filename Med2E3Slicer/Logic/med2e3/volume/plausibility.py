@@ -95,9 +95,10 @@ def check_geometry(ijk_to_lps: npt.NDArray[np.float64], shape_kji: tuple[int, ..
     Raises:
         VolumeError: one sentence with the measured size.
     """
-    possible = bool((np.abs(ijk_to_lps) < _FARTHEST_MM).all())  # False for NaN, too
-    spacing = np.linalg.norm(ijk_to_lps[:3, :3], axis=0) if possible else np.zeros(3)
-    if not possible or spacing.min() <= 0 or abs(np.linalg.det(ijk_to_lps[:3, :3] / spacing)) < 0.1:
+    finite = bool(np.isfinite(ijk_to_lps).all())
+    with np.errstate(over="ignore"):
+        spacing = np.linalg.norm(ijk_to_lps[:3, :3], axis=0)
+    if not finite or spacing.min() <= 0 or abs(np.linalg.det(ijk_to_lps[:3, :3] / spacing)) < 0.1:
         raise impossible_position()
     size = " x ".join(f"{s:.3g}" for s in spacing)
     if spacing.min() < _SPACING_MM[0] or spacing.max() > _SPACING_MM[1]:
@@ -112,6 +113,8 @@ def check_geometry(ijk_to_lps: npt.NDArray[np.float64], shape_kji: tuple[int, ..
             f"{extent:.3g} mm long, which is not possible for a scan of a patient.",
             hint="Correct the spacing, or export the volume again from the original images.",
         )
+    if np.abs(ijk_to_lps[:3, 3]).max() > _FARTHEST_MM:
+        raise impossible_position()
 
 
 def units_of(
