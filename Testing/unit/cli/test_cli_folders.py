@@ -136,7 +136,7 @@ def test_ctrl_c_keeps_what_was_answered(tmp_path: Path, volume: Path) -> None:
         if line.startswith("2/200 "):
             break
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate()
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "Stopped on request" in err and "Traceback" not in err
     assert "not for diagnosis" in out

@@ -116,7 +116,7 @@ def test_ctrl_c_at_a_question_stops_the_command() -> None:
         while b"?" not in shown:
             shown += os.read(process.stderr.fileno(), 1000)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate()
+        _, err = process.communicate(timeout=120)
     finally:
         os.close(terminal)
         os.close(stdin)
