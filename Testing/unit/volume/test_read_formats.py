@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -362,3 +363,78 @@ def test_real_ct_is_read_as_simpleitk_reads_it(
         assert np.allclose((volume.ijk_to_lps @ [*index, 1])[:3], expected, atol=1e-3)
     assert (volume.units, volume.warnings) == ("HU", ())
     assert prepare(volume).voxels.max() == 1.0
+
+
+def metaimage(voxels: np.ndarray, **fields: str | None) -> bytes:
+    """A MetaImage file in one piece; a field of ``None`` is left out."""
+    k, j, i = voxels.shape
+    header: dict[str, str | None] = {
+        "ObjectType": "Image",
+        "NDims": "3",
+        "BinaryData": "True",
+        "BinaryDataByteOrderMSB": "False",
+        "CompressedData": "False",
+        "TransformMatrix": "0.8 0.6 0 -0.6 0.8 0 0 0 1",
+        "Offset": "-10 20 30.5",
+        "ElementSpacing": "2 3 4.5",
+        "DimSize": f"{i} {j} {k}",
+        "ElementType": "MET_SHORT",
+    } | fields
+    lines = [f"{name} = {value}" for name, value in header.items() if value is not None]
+    data = voxels.tobytes()
+    if header["CompressedData"] == "True":
+        data = zlib.compress(data)
+    return "\n".join([*lines, "ElementDataFile = LOCAL\n"]).encode() + data
+
+
+@pytest.mark.parametrize(
+    ("dtype", "fields"),
+    [
+        ("<i2", {}),
+        (">i2", {"BinaryDataByteOrderMSB": "True"}),
+        (">i2", {"BinaryDataByteOrderMSB": None, "ElementByteOrderMSB": "True"}),
+        ("<i4", {"ElementType": "MET_INT"}),
+        ("<f4", {"ElementType": "MET_FLOAT"}),
+        (">f8", {"ElementType": "MET_DOUBLE", "BinaryDataByteOrderMSB": "True"}),
+        ("<i2", {"Offset": None, "Position": "-10 20 30.5"}),
+        ("<i2", {"TransformMatrix": None, "Orientation": "0.8 0.6 0 -0.6 0.8 0 0 0 1"}),
+        ("<i2", {"HeaderSize": "-1"}),
+    ],
+)
+def test_metaimage_as_simpleitk_reads_it(
+    tmp_path: Path, dtype: str, fields: dict[str, str | None]
+) -> None:
+    path = tmp_path / "v.mha"
+    path.write_bytes(metaimage(hounsfield().astype(dtype), **fields))
+    image = SimpleITK.ReadImage(str(path))
+    volume = read_volume(path)
+    assert np.array_equal(volume.voxels, SimpleITK.GetArrayFromImage(image))
+    assert np.array_equal(volume.voxels, hounsfield())
+    assert volume.ijk_to_lps is not None
+    for index in ((0, 0, 0), (5, 7, 3), (19, 0, 8)):
+        expected = image.TransformIndexToPhysicalPoint(index)
+        assert np.allclose((volume.ijk_to_lps @ [*index, 1])[:3], expected)
+
+
+@pytest.mark.parametrize("size", [None, "7"])
+def test_metaimage_compressed_without_its_size(tmp_path: Path, size: str | None) -> None:
+    """The toolkit gives memory that was never written for such a file."""
+    content = metaimage(hounsfield(), CompressedData="True", CompressedDataSize=size)
+    path = tmp_path / "v.mha"
+    path.write_bytes(content)
+    assert np.array_equal(read_volume(path).voxels, hounsfield())
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 300), st.binary(min_size=1, max_size=6))
+def test_metaimage_with_any_bytes_in_its_header_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, start: int, patch: bytes
+) -> None:
+    content = bytearray(metaimage(hounsfield(), CompressedData="True"))
+    content[start : start + len(patch)] = patch
+    path = tmp_path_factory.getbasetemp() / "patched.mha"
+    path.write_bytes(content)
+    try:
+        prepare(read_volume(path), (4, 8, 8))
+    except InputError as error:
+        assert error.exit_code == 2

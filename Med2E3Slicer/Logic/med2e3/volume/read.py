@@ -12,9 +12,10 @@ from med2e3.errors import VolumeError
 from med2e3.volume.build import volume_from_array
 from med2e3.volume.decoded import Decoded
 from med2e3.volume.dicom import read_dicom_file, read_dicom_folder
-from med2e3.volume.itk_image import read_metaimage, read_nrrd
 from med2e3.volume.m3d_npy import read_m3d_npy
+from med2e3.volume.metaimage import read_metaimage
 from med2e3.volume.nifti import read_nifti
+from med2e3.volume.nrrd import read_nrrd
 from med2e3.volume.volume import Volume
 
 _READERS: dict[str, Callable[[Path], Decoded]] = {
