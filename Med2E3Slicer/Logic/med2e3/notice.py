@@ -7,3 +7,8 @@ NOTICE = "AI-generated, research use only, not for diagnosis."
 UNTRAINED_NOTICE = (
     "UNTRAINED MODEL: its words and its slice scores are random and have no medical meaning."
 )
+
+
+def whole_notice(about_the_model: str | None) -> str:
+    """The notice, followed by what has to be said about the model in use."""
+    return f"{NOTICE} {about_the_model}" if about_the_model else NOTICE

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from med2e3.devices import AUTO, DEVICE_NAMES, DTYPE_NAMES
 from med2e3.errors import InputError
 from med2e3.model_info import read_model_info
-from med2e3.notice import NOTICE, UNTRAINED_NOTICE
+from med2e3.notice import UNTRAINED_NOTICE, whole_notice
 from med2e3.record import ModelRecord
 from med2e3.weights import model_identity, resolve_model
 
@@ -79,10 +79,14 @@ class Engine:
                 revision=identity.revision,
                 sha256=identity.sha256,
                 untrained=self.info.untrained,
-                notice=UNTRAINED_NOTICE if self.info.untrained else None,
+                notice=self._about_the_model,
             )
         return self._record
 
     def notice(self) -> str:
         """What must be shown with every answer."""
-        return f"{NOTICE} {UNTRAINED_NOTICE}" if self.info.untrained else NOTICE
+        return whole_notice(self._about_the_model)
+
+    @property
+    def _about_the_model(self) -> str | None:
+        return UNTRAINED_NOTICE if self.info.untrained else None

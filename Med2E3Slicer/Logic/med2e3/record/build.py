@@ -15,7 +15,7 @@ from typing import Any
 import med2e3
 from med2e3.asking import Done, Question
 from med2e3.errors import Med2E3Error
-from med2e3.notice import NOTICE
+from med2e3.notice import whole_notice
 from med2e3.record.exchange import Exchange, ModelRecord, VolumeRecord
 from med2e3.volume import SlicePlace
 
@@ -87,5 +87,5 @@ def build_exchange(
         history=question.history,
         warnings=tuple(warnings),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        notice=f"{NOTICE} {model.notice}" if model.notice else NOTICE,
+        notice=whole_notice(model.notice),
     )

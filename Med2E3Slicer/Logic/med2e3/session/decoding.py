@@ -80,6 +80,8 @@ class GrowingText:
         self._unsettled = unsettled
         self._stop = tuple(text for text in stop if text)
         self.ids: list[int] = []
+        #: of all tokens so far, cut before a stop text
+        self.text = ""
         self.shown = ""
         self.stopped = False
 
@@ -90,22 +92,15 @@ class GrowingText:
         is unsettled wait for the next tokens, unless this is the last.
         """
         self.ids.append(token)
-        text = self.text
+        whole = self._decode(self.ids)
+        places = [whole.index(stop) for stop in self._stop if stop in whole]
+        self.stopped = bool(places)
+        self.text = text = whole[: min(places)] if places else whole
         complete = self.stopped or last
         ready = text if complete else text[: max(0, len(text) - self._held_back(text))]
         piece = ready[len(self.shown) :] if ready.startswith(self.shown) else ""
         self.shown += piece
         return piece
-
-    @property
-    def text(self) -> str:
-        """The text of all tokens so far, cut before a stop text."""
-        text = self._decode(self.ids)
-        places = [text.index(stop) for stop in self._stop if stop in text]
-        if places:
-            self.stopped = True
-            return text[: min(places)]
-        return text
 
     def _held_back(self, text: str) -> int:
         unfinished = len(text) - len(text.rstrip(_UNFINISHED))

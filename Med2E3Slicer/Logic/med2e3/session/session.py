@@ -221,13 +221,14 @@ class Session:
                 logits, cache = self._prefill(volume, prompt_ids, image, hits)
                 clock.lap("prefill")
                 letters = self._letter_probabilities(question, prompt_ids, logits)
+                end_tokens = self._end_tokens
                 while True:
                     _check(cancel)
                     token, probability = chooser.choose(logits)
                     if not probabilities:
                         clock.since_start("first_token")
                     probabilities.append(probability)
-                    ended, full = token in self._end_tokens, len(probabilities) == limit
+                    ended, full = token in end_tokens, len(probabilities) == limit
                     yield Token(token, text.add(token, last=ended or full), probability)
                     if ended or full or text.stopped:
                         reason = "end" if ended else "stop" if text.stopped else "length"

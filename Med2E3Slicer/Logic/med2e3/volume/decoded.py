@@ -33,13 +33,22 @@ class Decoded:
     warnings: tuple[str, ...] = ()
 
 
-def too_many_dimensions(size: Sequence[int]) -> VolumeError:
-    """The error for a file of more than three dimensions (sizes in the file's order)."""
-    return VolumeError(
-        f"The file holds {len(size)} dimensions ({' x '.join(map(str, size))}), such as several "
-        "time points or channels; one volume of 3 dimensions is needed.",
-        hint="Export one of them as a volume.",
-    )
+def at_most_three(sizes: Sequence[int]) -> tuple[int, ...]:
+    """A file's sizes, in its own order, without trailing dimensions of one beyond the third.
+
+    Raises:
+        VolumeError: more than three dimensions are left.
+    """
+    kept = tuple(sizes)
+    while len(kept) > 3 and kept[-1] == 1:
+        kept = kept[:-1]
+    if len(kept) > 3:
+        raise VolumeError(
+            f"The file holds {len(kept)} dimensions ({' x '.join(map(str, kept))}), such as "
+            "several time points or channels; one volume of 3 dimensions is needed.",
+            hint="Export one of them as a volume.",
+        )
+    return kept
 
 
 def cut_short(detail: str = "") -> VolumeError:

@@ -16,10 +16,10 @@ import numpy.typing as npt
 from med2e3.errors import VolumeError
 from med2e3.volume.decoded import (
     Decoded,
+    at_most_three,
     cut_short,
     impossible_position,
     not_a,
-    too_many_dimensions,
 )
 from med2e3.volume.text_header import (
     LONGEST_HEADER,
@@ -76,11 +76,7 @@ def _shape_kji(fields: Fields, count: int) -> tuple[int, ...]:
     sizes = _whole_numbers(fields, "DimSize", count)
     if min(sizes) < 1:
         raise not_a("MetaImage", "impossible dimensions")
-    while len(sizes) > 3 and sizes[-1] == 1:
-        sizes.pop()
-    if len(sizes) > 3:
-        raise too_many_dimensions(sizes)
-    return tuple(reversed(sizes))
+    return at_most_three(sizes)[::-1]
 
 
 def _dtype(fields: Fields) -> np.dtype[np.generic]:

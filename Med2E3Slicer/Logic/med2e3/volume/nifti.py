@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from med2e3.errors import VolumeError
-from med2e3.volume.decoded import Decoded, cut_short, not_a, too_many_dimensions
+from med2e3.volume.decoded import Decoded, at_most_three, cut_short, not_a
 from med2e3.volume.volume import LPS_FROM_RAS, Voxels
 
 _DTYPES = {
@@ -149,12 +149,7 @@ def _shape_kji(header: _Header) -> tuple[int, ...]:
     count = header.dim[0]
     if not 1 <= count <= 7 or any(n < 1 for n in header.dim[1 : count + 1]):
         raise not_a("NIfTI", "impossible dimensions")
-    shape = list(header.dim[1 : count + 1])
-    while len(shape) > 3 and shape[-1] == 1:
-        shape.pop()
-    if len(shape) > 3:
-        raise too_many_dimensions(shape)
-    return tuple(reversed(shape))
+    return at_most_three(header.dim[1 : count + 1])[::-1]
 
 
 def _read_voxels(stream: BinaryIO | gzip.GzipFile, header: _Header, limit: int) -> Voxels:

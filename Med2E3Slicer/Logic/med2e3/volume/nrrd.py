@@ -14,7 +14,7 @@ import numpy.typing as npt
 import SimpleITK
 
 from med2e3.errors import VolumeError
-from med2e3.volume.decoded import Decoded, not_a, too_many_dimensions
+from med2e3.volume.decoded import Decoded, at_most_three, not_a
 from med2e3.volume.text_header import (
     LONGEST_HEADER,
     NO_ORIGIN,
@@ -88,11 +88,7 @@ def _read(path: Path) -> SimpleITK.Image:
                 "This is a colour or vector image, not a volume of grey values.",
                 hint="Give the original CT volume.",
             )
-        size = reader.GetSize()
-        while len(size) > 3 and size[-1] == 1:
-            size = size[:-1]
-        if len(size) > 3:
-            raise too_many_dimensions(size)
+        size = at_most_three(reader.GetSize())
         reader.SetExtractSize([*size, *[0] * (reader.GetDimension() - len(size))])
         image: SimpleITK.Image = reader.Execute()
     except RuntimeError as error:
