@@ -38,6 +38,9 @@ class Sample:
         scoring_text: what TG-IS reads; by default the question with its choices.
         slices: model slices that hold what the answer rests on (targets for score grounding), in
             the order of the stored array; None when that is not known.
+        mentions: phrases that a right answer holds (whatever their case); for reports, whose
+            wording is free.
+        omits: phrases that a right answer does not hold.
     """
 
     id: str
@@ -52,6 +55,8 @@ class Sample:
     history: tuple[Turn, ...] = ()
     scoring_text: str = ""
     slices: tuple[int, ...] | None = None
+    mentions: tuple[str, ...] = ()
+    omits: tuple[str, ...] = ()
 
     def as_question(self) -> Question:
         """The question as a person would ask it.
@@ -80,7 +85,7 @@ class Sample:
             ValueError, KeyError, TypeError: when the line is something else.
         """
         values: dict[str, Any] = json.loads(line)
-        for name in ("choices", "slices"):
+        for name in ("choices", "slices", "mentions", "omits"):
             if values.get(name) is not None:
                 values[name] = tuple(values[name])
         values["history"] = tuple(Turn(**turn) for turn in values.get("history", ()))
