@@ -14,6 +14,7 @@ no memory.  Knows nothing of where volumes come from.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -184,6 +185,23 @@ class VolumeStore:
     def has(self, key: str) -> bool:
         """Whether a volume was stored."""
         return self._file("volumes", key).is_file()
+
+    def is_whole(self, key: str) -> bool:
+        """Whether a volume is there in full, and its labels are if it has any; reads no voxels."""
+        try:
+            self._open("volumes", key)
+            self.labels(key)
+        except InputError:
+            return False
+        return True
+
+    def content_sha256(self, key: str) -> str:
+        """Checksum of a volume's stored voxels: SHA-256 of their bytes, slice after slice.
+
+        Raises:
+            InputError: when the volume is missing or damaged.
+        """
+        return hashlib.sha256(np.ascontiguousarray(self._open("volumes", key)).data).hexdigest()
 
     def voxels(self, key: str) -> npt.NDArray[np.float32]:
         """A volume in 0..1 as float32, (slices, rows, columns).
