@@ -70,7 +70,7 @@ class Augmentation:
 
     @classmethod
     def intensity(cls) -> Self:
-        """Return the published changes of intensity alone: the anatomy stays, so left remains left."""
+        """Return the published changes of intensity alone, so that left remains left."""
         return cls(scale=0.1, scale_probability=0.5, shift=0.1, shift_probability=0.5)
 
     @classmethod
