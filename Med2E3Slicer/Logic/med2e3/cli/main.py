@@ -17,6 +17,7 @@ from med2e3.cli.ask import ask
 from med2e3.cli.doctor import doctor
 from med2e3.cli.failures import DEBUG_VARIABLE, show_error, show_unexpected
 from med2e3.cli.report import report
+from med2e3.cli.train import train
 from med2e3.errors import Med2E3Error
 from med2e3.notice import NOTICE
 
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command()(report)
 app.command()(ask)
 app.command()(doctor)
+app.command()(train)
 app.add_typer(models.app, name="models")
 
 

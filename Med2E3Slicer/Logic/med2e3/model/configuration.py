@@ -93,6 +93,8 @@ class Med2E3Config(PretrainedConfig):
         context_length: longest sequence, visual tokens and answer included.
         prompt: name of the conversation wording (:mod:`med2e3.model.prompt`).
         untrained: true for weights that were never trained; every output then says so.
+        score_grounding: weight of the loss that told the scores which slices to find (0: the
+            scores were learned from answers alone, as in the released model).
         title: a name for people.
     """
 
@@ -125,6 +127,7 @@ class Med2E3Config(PretrainedConfig):
     context_length: int = 768
     prompt: str = "phi"
     untrained: bool = False
+    score_grounding: float = 0.0
     title: str = "Med-2E3"
     initializer_range: float = 0.02
     tie_word_embeddings: bool = False

@@ -50,6 +50,17 @@ class VolumeFeatures:
         parts = (self.features_3d, self.features_2d)
         return sum(p.numel() * p.element_size() for p in parts if p is not None)
 
+    def select(self, index: Tensor) -> VolumeFeatures:
+        """The features for rows of a batch in which several rows ask about one volume.
+
+        Args:
+            index: (rows,), each row's volume.
+        """
+        return VolumeFeatures(
+            None if self.features_3d is None else self.features_3d[index],
+            None if self.features_2d is None else self.features_2d[index],
+        )
+
 
 @dataclass
 class ImageFeatures:
@@ -273,6 +284,7 @@ class Med2E3ForConditionalGeneration(PreTrainedModel, GenerationMixin):
         inputs_embeds: Tensor | None = None,
         past_key_values: Cache | None = None,
         volume_features: VolumeFeatures | None = None,
+        volume_index: Tensor | None = None,
         **kwargs: Any,
     ) -> Med2E3Output:
         """One pass of the model.
@@ -287,6 +299,8 @@ class Med2E3ForConditionalGeneration(PreTrainedModel, GenerationMixin):
             inputs_embeds: (B, L, D) instead of ``input_ids`` and ``pixel_values``.
             past_key_values: KV cache.
             volume_features: instead of ``pixel_values`` when the volume was encoded before.
+            volume_index: (B,), which of the volumes each row asks about, when several rows share
+                one; by default row i asks about volume i.
             **kwargs: for the language model.
         """
         if (input_ids is None) == (inputs_embeds is None):
@@ -295,6 +309,8 @@ class Med2E3ForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if volume_features is None and pixel_values is not None:
             volume_features = self.encode_volume(pixel_values)
         if volume_features is not None:
+            if volume_index is not None:
+                volume_features = volume_features.select(volume_index)
             image = self.image_features(volume_features, question_ids, question_mask)
         if inputs_embeds is None:
             assert input_ids is not None

@@ -1,0 +1,1 @@
+"""Training: recipes, stages, and what the model learns from (heavy half: torch)."""

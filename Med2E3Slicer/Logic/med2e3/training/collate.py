@@ -1,0 +1,130 @@
+"""From examples to the model's tensors.
+
+Knows what is learned (the answers and the token that ends them, nothing else) and which slices a
+question's scores are to find.  Knows nothing of stages.  Rows are padded on the right: attention is
+causal, so padding is never attended to and no mask is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from med2e3.asking.question import IMAGE_MARK, Question
+from med2e3.data.sample import Sample
+from med2e3.errors import InputError
+from med2e3.model import Med2E3Config, Med2E3Processor
+from med2e3.model.prompt import END_OF_ANSWER, conversation
+from med2e3.training.examples import Example
+
+IGNORED = -100
+
+
+class Collator:
+    """Makes a batch of examples; each row is one question, rows of one example share its volume.
+
+    Args:
+        processor: the model's.
+        config: the model's.
+    """
+
+    def __init__(self, processor: Med2E3Processor, config: Med2E3Config) -> None:
+        self.processor = processor
+        self.num_slices = config.num_slices
+        self.context_length = config.context_length
+        self.needs_question = config.uses_question_encoder or config.text_feature == "llm_embedding"
+        self._ids = lru_cache(maxsize=1 << 14)(processor.encode_prompt)
+        self._question_ids = lru_cache(maxsize=1 << 14)(processor.encode_question)
+
+    def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor]:
+        """A batch.
+
+        Returns:
+            ``pixel_values`` (V, 1, N, H, W), ``volume_index`` (B,), ``input_ids`` and ``labels``
+            (B, L), ``question_ids`` and ``question_mask`` (B, Lq), ``slice_targets`` (B, N): each
+            row uniform over the slices that its scores are to find, or all 0 for none.
+        """
+        rows = [(v, s) for v, example in enumerate(examples) for s in example.samples]
+        encoded = [self.encode(sample) for _, sample in rows]
+        pad = self.processor.tokenizer.pad_token_id or 0
+        batch = {
+            "pixel_values": stack_voxels(examples),
+            "volume_index": torch.tensor([volume for volume, _ in rows]),
+            "input_ids": pad_right([ids for ids, _ in encoded], pad),
+            "labels": pad_right([labels for _, labels in encoded], IGNORED),
+            "slice_targets": torch.stack([self.slice_target(sample) for _, sample in rows]),
+        }
+        if self.needs_question:
+            questions = [self._question_ids(_scoring_text(sample)) for _, sample in rows]
+            batch["question_ids"] = pad_right(questions, 0)
+            batch["question_mask"] = pad_right([[1] * len(ids) for ids in questions], 0)
+        return batch
+
+    def encode(self, sample: Sample) -> tuple[list[int], list[int]]:
+        """Token ids of a whole conversation, and its labels: answers only, cut as in the reference.
+
+        The labels of everything that the person says are :data:`IGNORED`; answers are learned
+        with the token that ends them, in every turn.
+
+        Raises:
+            InputError: when the volume alone fills the context.
+        """
+        turns = _user_turns(sample)
+        answers = [turn.answer for turn in sample.history] + [sample.target]
+        end = END_OF_ANSWER[self.processor.prompt]
+        ids: list[int] = []
+        labels: list[int] = []
+        for count in range(1, len(turns) + 1):
+            asked = conversation(self.processor.prompt, turns[:count], answers[: count - 1])
+            prompt = self._ids(asked)
+            whole = self._ids(f"{asked} {answers[count - 1].strip()}{end}")
+            labels += [IGNORED] * (len(prompt) - len(labels)) + whole[len(prompt) :]
+            ids = whole
+        ids, labels = ids[: self.context_length], labels[: self.context_length]
+        if all(label == IGNORED for label in labels):
+            raise InputError(
+                f"The question of sample {sample.id!r} leaves no room for its answer: the model's "
+                f"limit is {self.context_length} tokens.",
+                hint="Shorten it, or take it out of the training data.",
+            )
+        return list(ids), labels
+
+    def slice_target(self, sample: Sample) -> Tensor:
+        """(N,): uniform over the sample's slices, or all 0."""
+        target = torch.zeros(self.num_slices)
+        if sample.slices:
+            target[list(sample.slices)] = 1 / len(sample.slices)
+        return target
+
+
+def stack_voxels(examples: Sequence[Example]) -> Tensor:
+    """(V, 1, N, H, W), float32."""
+    return torch.from_numpy(np.stack([example.voxels for example in examples])).unsqueeze(1)
+
+
+def pad_right(rows: Sequence[Sequence[int]], value: int) -> Tensor:
+    """Rows of different lengths as one tensor (B, longest)."""
+    padded = torch.full((len(rows), max(map(len, rows))), value, dtype=torch.long)
+    for i, row in enumerate(rows):
+        padded[i, : len(row)] = torch.tensor(row, dtype=torch.long)
+    return padded
+
+
+def _user_turns(sample: Sample) -> tuple[str, ...]:
+    if not sample.question.replace(IMAGE_MARK, "").strip() and not sample.history:
+        return (IMAGE_MARK,)
+    return _question(sample).user_turns
+
+
+def _scoring_text(sample: Sample) -> str:
+    if sample.scoring_text or not sample.question.strip():
+        return sample.scoring_text
+    return _question(sample).scoring_text
+
+
+def _question(sample: Sample) -> Question:
+    return Question(sample.question, sample.choices, sample.task, sample.history)

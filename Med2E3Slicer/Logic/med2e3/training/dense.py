@@ -1,0 +1,181 @@
+"""Supervised pre-training of both encoders from label maps.
+
+For labs that have no pre-trained encoders but have labels (segmentations, phantoms): every patch
+of the 2D and of the 3D encoder says which labels lie in it, and the mean over a volume's patches
+says what is known of the whole volume.  The heads are thrown away afterwards.  Knows nothing of
+language.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 (torch's own convention)
+from torch import Tensor, nn
+from transformers.modeling_outputs import ModelOutput
+
+from med2e3.model import Med2E3ForConditionalGeneration
+from med2e3.model.slices import encode_slices
+from med2e3.training.collate import stack_voxels
+from med2e3.training.examples import Example
+
+#: label value of voxels of which nothing is known
+UNKNOWN = 255
+#: share of a patch's voxels that a label must fill to count as there
+_PRESENT = 0.06
+
+
+@dataclass
+class DenseOutput(ModelOutput):
+    """The loss and its parts."""
+
+    loss: Tensor | None = None
+    patch_loss: Tensor | None = None
+    volume_loss: Tensor | None = None
+
+
+class DenseCollator:
+    """Batches for :class:`DensePretraining`.
+
+    Args:
+        num_labels: label values, background included.
+        attributes: for each attribute of a volume its possible values, in order.
+    """
+
+    def __init__(self, num_labels: int, attributes: Mapping[str, Sequence[str]]) -> None:
+        self.num_labels = num_labels
+        self.attributes = attributes
+
+    def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor]:
+        """A batch.
+
+        Returns:
+            ``pixel_values`` (V, 1, N, H, W), ``label_map`` (V, N, H, W) uint8, ``attributes``
+            (V, number of attributes), -100 where a value is not known.
+        """
+        maps = [example.labels for example in examples if example.labels is not None]
+        known = [
+            [
+                list(values).index(str(example.attributes[name]))
+                if str(example.attributes.get(name)) in values
+                else -100
+                for name, values in self.attributes.items()
+            ]
+            for example in examples
+        ]
+        return {
+            "pixel_values": stack_voxels(examples),
+            "label_map": torch.from_numpy(np.stack(maps)),
+            "attributes": torch.tensor(known),
+        }
+
+
+class DensePretraining(nn.Module):
+    """Both encoders of a Med-2E3 with one linear head for patches and one for volumes each.
+
+    Args:
+        model: its ``vision_2d`` and ``vision_3d`` are trained in place.
+        num_labels: label values, background included.
+        attributes: see :class:`DenseCollator`.
+        label_weights: (labels,), how much a patch that holds a label counts.
+    """
+
+    def __init__(
+        self,
+        model: Med2E3ForConditionalGeneration,
+        num_labels: int,
+        attributes: Mapping[str, Sequence[str]],
+        label_weights: Tensor,
+    ) -> None:
+        super().__init__()
+        self.config = model.config
+        self.num_labels = num_labels
+        self.sizes = [len(values) for values in attributes.values()]
+        self.encoders = nn.ModuleDict()
+        widths = {}
+        if model.config.uses_2d:
+            self.encoders["vision_2d"] = model.vision_2d
+            widths["vision_2d"] = model.config.slice_encoder.hidden_size
+        if model.config.uses_3d:
+            self.encoders["vision_3d"] = model.vision_3d
+            widths["vision_3d"] = model.config.vision_3d.hidden_size
+        heads = {n: nn.Linear(w, num_labels) for n, w in widths.items()}
+        self.patch_heads = nn.ModuleDict(heads)
+        self.volume_heads = nn.ModuleDict(
+            {n: nn.Linear(w, sum(self.sizes)) for n, w in widths.items()}
+        )
+        self.label_weights: Tensor
+        self.register_buffer("label_weights", label_weights, persistent=False)
+
+    def forward(
+        self, pixel_values: Tensor, label_map: Tensor, attributes: Tensor, **_: Any
+    ) -> DenseOutput:
+        """The loss of a batch; see :class:`DenseCollator` for the shapes."""
+        patch_losses, volume_losses = [], []
+        for name, encoder in self.encoders.items():
+            features, cells = self._features(name, encoder, pixel_values)
+            present, known = presence(label_map, cells, self.num_labels)
+            logits = self.patch_heads[name](features)
+            weights = known * (1 + present * (self.label_weights - 1))
+            cost = F.binary_cross_entropy_with_logits(logits, present, weights, reduction="none")
+            patch_losses.append(cost.sum() / known.sum().clamp_min(1) / self.num_labels)
+            volume = self.volume_heads[name](features.mean(dim=1))
+            parts = volume.split(self.sizes, dim=-1)
+            for i, part in enumerate(parts):
+                if (attributes[:, i] >= 0).any():
+                    volume_losses.append(F.cross_entropy(part, attributes[:, i]))
+        patch = torch.stack(patch_losses).mean()
+        whole = torch.stack(volume_losses).mean() if volume_losses else patch.new_zeros(())
+        return DenseOutput(loss=10 * patch + whole, patch_loss=patch, volume_loss=whole)
+
+    def _features(
+        self, name: str, encoder: nn.Module, pixels: Tensor
+    ) -> tuple[Tensor, tuple[int, int, int]]:
+        """(V, patches, width) and the patches along (slices, rows, columns)."""
+        if name == "vision_3d":
+            return encoder(pixels), self.config.vision_3d.grid
+        features = encode_slices(
+            encoder,  # type: ignore[arg-type]
+            pixels.flatten(0, 2),
+            select_layer=self.config.vision_2d_select_layer,
+            select_feature="cls_patch",
+        )
+        side = int(self.config.slice_encoder.image_size) // int(
+            self.config.slice_encoder.patch_size
+        )
+        patches = features[:, -side * side :]  # a class token, where there is one, comes first
+        num_slices = pixels.shape[2]
+        return patches.unflatten(0, (-1, num_slices)).flatten(1, 2), (num_slices, side, side)
+
+
+def presence(
+    label_map: Tensor, cells: tuple[int, int, int], num_labels: int
+) -> tuple[Tensor, Tensor]:
+    """Which labels lie in which patch.
+
+    Args:
+        label_map: (V, N, H, W), uint8; :data:`UNKNOWN` where nothing is known.
+        cells: patches along (slices, rows, columns), each a divisor of the map's size.
+        num_labels: label values.
+
+    Returns:
+        present: (V, patches, labels), 1.0 where a label fills enough of the patch.
+        known: (V, patches, labels), 0.0 where a label that is not there could be hidden among
+            voxels of which nothing is known.
+    """
+    volumes = label_map.shape[0]
+    n, h, w = cells
+    _, depth, rows, columns = label_map.shape
+    voxels = label_map.view(volumes, n, depth // n, h, rows // h, w, columns // w)
+    voxels = voxels.permute(0, 1, 3, 5, 2, 4, 6).reshape(volumes, n * h * w, -1).long()
+    hidden = voxels == UNKNOWN
+    counts = torch.zeros(*voxels.shape[:2], num_labels + 1, device=label_map.device)
+    counts.scatter_add_(2, voxels.masked_fill(hidden, num_labels), torch.ones_like(voxels).float())
+    share = counts[..., :num_labels] / voxels.shape[-1]
+    present = (share >= _PRESENT).float()
+    unclear = hidden.any(dim=-1, keepdim=True) & (present == 0)
+    return present, (~unclear).float()

@@ -1,0 +1,275 @@
+"""A recipe: what is trained from what, in which stages, written in YAML.
+
+Knows the fields, their defaults and what cannot be meant.  Knows nothing of models or of data; the
+fields of ``arguments`` are those of transformers' ``TrainingArguments`` by their own names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from med2e3.errors import InputError
+
+RECIPES = Path(__file__).resolve().parents[1] / "recipes"
+
+#: stage kind → what it trains when a recipe does not say
+KINDS: dict[str, tuple[str, ...]] = {
+    "dense": ("vision_2d", "vision_3d"),
+    "contrastive": ("vision_3d", "question_encoder"),
+    "alignment": ("connector_2d", "connector_3d", "tgis"),
+    "instruction": ("language_model", "vision_2d", "connector_2d", "connector_3d", "tgis"),
+}
+#: parts of the model that can be trained
+PARTS = (
+    "vision_2d",
+    "vision_3d",
+    "connector_2d",
+    "connector_3d",
+    "tgis",
+    "question_encoder",
+    "language_model",
+)
+TASKS = ("report", "open_vqa", "closed_vqa")
+AUGMENTATIONS = ("none", "published", "intensity")
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Low-rank adapters (PEFT) instead of full training of the parts they are put on.
+
+    Args:
+        r: rank.
+        alpha: scale of the update is ``alpha / r``.
+        dropout: on the adapters' input.
+        parts: every linear layer of these parts gets an adapter.
+    """
+
+    r: int = 64
+    alpha: int = 16
+    dropout: float = 0.05
+    parts: tuple[str, ...] = ("language_model",)
+
+
+@dataclass(frozen=True)
+class StageData:
+    """What a stage learns from.
+
+    Args:
+        split: of the data set.
+        tasks: kinds of samples.
+        image_alone: reports are asked for by the image alone, as in the published alignment.
+        questions_per_volume: None takes every sample as an example of its own; a number takes
+            each volume as one example and draws that many of its questions anew each time, so that
+            the volume is encoded once for all of them.
+        topic_weights: how often a topic is drawn, relative to 1 (with ``questions_per_volume``).
+        augmentation: ``none``, ``published`` (rotations, flips, intensity) or ``intensity``.
+        limit: only that many volumes, for a trial.
+    """
+
+    split: str = "train"
+    tasks: tuple[str, ...] = TASKS
+    image_alone: bool = False
+    questions_per_volume: int | None = None
+    topic_weights: Mapping[str, float] = field(default_factory=dict)
+    augmentation: str = "published"
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training.
+
+    Args:
+        name: of its folder.
+        kind: a key of :data:`KINDS`.
+        train: parts that learn; all others are frozen.
+        data: what it learns from.
+        model: fields of the model's configuration that are changed before this stage (the paper's
+            ablations are such fields).
+        text_feature: of a ``contrastive`` stage: ``class_token`` as in M3D-CLIP, or ``pooled``,
+            which also trains what TG-IS reads.
+        grounding_weight: weight of the score grounding loss; 0 as published.
+        answer_weight: weight of the answers' loss (0 trains the scores alone).
+        attributes: of whole volumes that a ``dense`` stage learns.
+        finding_weights: how much patches that hold a label count in a ``dense`` stage, by the
+            label's name.
+        lora: adapters; None trains the parts themselves.
+        layer_wise: learning rates of single parts, relative to ``learning_rate``.
+        arguments: of transformers' ``TrainingArguments``.
+    """
+
+    name: str
+    kind: str
+    train: tuple[str, ...]
+    data: StageData = StageData()
+    model: Mapping[str, Any] = field(default_factory=dict)
+    text_feature: str = "class_token"
+    grounding_weight: float = 0.0
+    answer_weight: float = 1.0
+    attributes: tuple[str, ...] = ("plane", "phase", "region")
+    finding_weights: Mapping[str, float] = field(default_factory=dict)
+    lora: Lora | None = None
+    layer_wise: Mapping[str, float] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole recipe.
+
+    Args:
+        title: a name for people; the trained model's.
+        stages: in order; each starts from what the one before left.
+        start: ``model``: a folder, or ``scratch``: sizes of a model made anew with tokenizers
+            learned from the training texts.
+        data: how the data set is made when there is none (arguments of
+            :func:`med2e3.synthetic.dataset.synthesize`); empty when the user brings one.
+        seed: of everything random.
+        threads: of torch, on a CPU; None leaves it as it is.
+        card: text of the model card's own part; empty for none.
+    """
+
+    title: str
+    stages: tuple[Stage, ...]
+    start: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 2026
+    threads: int | None = None
+    card: str = ""
+
+
+def load_recipe(name: str, changes: Sequence[str] = ()) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        name: a file, or the name of one that ships (``embedded``, ``published/alignment``).
+        changes: ``path=value`` with the path's words joined by dots and the value in YAML, such
+            as ``stages.0.grounding_weight=0.2`` or ``seed=7``; a stage may be named instead of
+            counted.
+
+    Raises:
+        InputError: for a recipe that does not exist, cannot be read, or cannot be meant.
+    """
+    path = Path(name)
+    if not path.is_file():
+        path = RECIPES / f"{name.removesuffix('.yaml')}.yaml"
+    if not path.is_file():
+        raise InputError(
+            f"There is no recipe {name!r}.",
+            hint="Give a YAML file, or one of: " + ", ".join(shipped_recipes()) + ".",
+        )
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(
+            f"The recipe {path.name!r} is not YAML that can be read.", detail=repr(error)
+        ) from error
+    if not isinstance(values, dict):
+        raise InputError(f"The recipe {path.name!r} holds no fields.")
+    for change in changes:
+        _apply(values, change)
+    try:
+        return _recipe(values)
+    except InputError as error:
+        raise InputError(
+            f"The recipe {path.name!r} cannot be used: {error.sentence}", hint=error.hint
+        ) from error
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the training recipes that ship with the package."""
+    found = []
+    for path in sorted(RECIPES.rglob("*.yaml")):
+        if "\nstages:" in path.read_text(encoding="utf-8"):
+            found.append(path.relative_to(RECIPES).with_suffix("").as_posix())
+    return found
+
+
+def _apply(values: dict[str, Any], change: str) -> None:
+    path, sign, text = change.partition("=")
+    if not sign:
+        raise InputError(f"{change!r} changes nothing.", hint="Write it as path=value.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"The value in {change!r} is not YAML.", detail=repr(error)) from error
+    *way, last = path.strip().split(".")
+    place: Any = values
+    try:
+        for word in way:
+            place = _inside(place, word)
+        if isinstance(place, list):
+            place[int(last)] = value
+        else:
+            place[last] = value
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise InputError(
+            f"The recipe has no place {path.strip()!r}.", detail=repr(error)
+        ) from error
+
+
+def _inside(place: Any, word: str) -> Any:
+    if isinstance(place, list):
+        named = [e for e in place if isinstance(e, dict) and e.get("name", e.get("kind")) == word]
+        return named[0] if named else place[int(word)]
+    if isinstance(place, dict):
+        return place.setdefault(word, {})
+    raise KeyError(word)
+
+
+def _recipe(values: dict[str, Any]) -> Recipe:
+    values = dict(values)
+    stages = values.pop("stages", None)
+    if not isinstance(stages, list) or not stages:
+        raise InputError("It has no stages.")
+    recipe = _make(Recipe, values | {"stages": tuple(map(_stage, stages))}, "The recipe")
+    names = [stage.name for stage in recipe.stages]
+    if len(set(names)) < len(names):
+        raise InputError("Two of its stages have the same name.")
+    if set(recipe.start) - {"model", "scratch"} or len(recipe.start) > 1:
+        raise InputError("'start' has one field, 'model' or 'scratch'.")
+    return recipe
+
+
+def _stage(values: Any) -> Stage:
+    if not isinstance(values, dict) or values.get("kind") not in KINDS:
+        raise InputError(f"The kind of each stage is one of {', '.join(KINDS)}.")
+    kind: str = values["kind"]
+    name = values.setdefault("name", kind)
+    values = {"train": KINDS[kind]} | values
+    values["data"] = _make(StageData, values.get("data") or {}, f"'data' of stage {name!r}")
+    if values.get("lora") is not None:
+        values["lora"] = _make(Lora, values["lora"], f"'lora' of stage {name!r}")
+    stage = _make(Stage, values, f"Stage {name!r}")
+    _check_words(stage.train, PARTS, f"a part of the model (stage {name!r})")
+    _check_words(stage.data.tasks, TASKS, f"a task (stage {name!r})")
+    _check_words((stage.data.augmentation,), AUGMENTATIONS, f"an augmentation (stage {name!r})")
+    if stage.lora is not None:
+        _check_words(stage.lora.parts, stage.train, f"a part that stage {name!r} trains")
+    if stage.grounding_weight < 0 or stage.answer_weight < 0:
+        raise InputError(f"A weight of stage {name!r} is below 0.")
+    return stage
+
+
+def _make(kind: type[Any], values: Mapping[str, Any], what: str) -> Any:
+    known = {entry.name for entry in fields(kind)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise InputError(f"{what} has no field {unknown[0]!r}.", hint=", ".join(sorted(known)))
+    try:
+        made = kind(**values)
+    except TypeError as error:
+        raise InputError(f"{what} lacks a field.", detail=str(error)) from error
+    lists = {n: tuple(v) for n, v in vars(made).items() if isinstance(v, list)}
+    return replace(made, **lists)
+
+
+def _check_words(words: Sequence[str], known: Sequence[str], what: str) -> None:
+    for word in words:
+        if word not in known:
+            raise InputError(f"{word!r} is not {what}.", hint=", ".join(known))

@@ -1,0 +1,244 @@
+"""One stage of training: what it learns from, with which loss, and what it leaves behind.
+
+Each stage takes a folder with a Med-2E3 model and leaves another one.  Knows the four kinds of
+stages; knows nothing of recipes' files or of how stages follow each other
+(:mod:`med2e3.training.run`).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from med2e3.atomic import write_text
+from med2e3.data.store import VolumeStore
+from med2e3.errors import InputError
+from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
+from med2e3.model.clip3d import M3DClipConfig, M3DClipModel
+from med2e3.training.collate import Collator
+from med2e3.training.contrastive import ContrastiveCollator
+from med2e3.training.dense import DenseCollator, DensePretraining
+from med2e3.training.examples import Examples
+from med2e3.training.lora import add_adapters, merge_adapters
+from med2e3.training.parts import train_only, with_variant
+from med2e3.training.recipe import Stage
+from med2e3.training.trainer import Med2E3Trainer, OrderedTrainer
+
+#: folder of the model that a stage leaves
+MODEL = "model"
+#: folder of the M3D-CLIP model that a contrastive stage leaves besides
+CLIP = "clip"
+#: what was logged on the way: losses, learning rates
+HISTORY = "history.json"
+_CHECKPOINTS = "checkpoints"
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What a stage trains, and on what.
+
+    Args:
+        module: what the optimizer sees.
+        collator: makes its batches.
+        trainer: a class of :mod:`med2e3.training.trainer`, and its own arguments.
+    """
+
+    module: nn.Module
+    collator: Callable[[Sequence[Any]], dict[str, torch.Tensor]]
+    trainer: type[OrderedTrainer]
+    options: dict[str, Any]
+
+
+def run_stage(stage: Stage, start: Path, data: Path, output: Path, *, seed: int) -> Path:
+    """Train one stage, or go on with it where it was stopped.
+
+    Args:
+        stage: what to do.
+        start: folder of the model that it begins with.
+        data: prepared training data.
+        output: the stage's folder: checkpoints while it runs, then ``model``.
+        seed: of everything random.
+
+    Returns:
+        The folder of the trained model.
+
+    Raises:
+        InputError: when data, model and recipe do not fit together.
+    """
+    store = VolumeStore(data)
+    model, processor = _load(start, stage)
+    if tuple(store.size) != tuple(model.config.input_size):
+        raise InputError(
+            f"The training data are volumes of {store.size}, and this model takes "
+            f"{model.config.input_size}.",
+            hint="Prepare the data with the model's own size.",
+        )
+    arguments = _arguments(stage, output, seed)
+    examples = Examples(
+        store,
+        stage.data,
+        epochs=max(1, round(arguments.num_train_epochs)),
+        seed=seed,
+        with_labels=stage.kind == "dense",
+    )
+    arguments.num_train_epochs = 1  # the examples of all epochs follow each other
+    learner = _learner(stage, model, processor, store)
+    trainer = learner.trainer(
+        model=learner.module,
+        args=arguments,
+        train_dataset=examples,
+        data_collator=learner.collator,
+        layer_wise=stage.layer_wise,
+        **learner.options,
+    )
+    trainer.train(resume_from_checkpoint=_last_checkpoint(output))
+    if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
+        _gather(trainer)
+    if trainer.is_world_process_zero():
+        write_text(output / HISTORY, json.dumps(trainer.state.log_history, indent=1) + "\n")
+        _write(stage, learner, model, processor, output)
+    trainer.accelerator.wait_for_everyone()
+    return output / MODEL
+
+
+def _load(start: Path, stage: Stage) -> tuple[Med2E3ForConditionalGeneration, Med2E3Processor]:
+    model = Med2E3ForConditionalGeneration.from_pretrained(
+        start, local_files_only=True, use_safetensors=True, dtype=torch.float32
+    )
+    processor = Med2E3Processor.from_pretrained(start, local_files_only=True)
+    return with_variant(model, processor, stage.model)
+
+
+def _arguments(stage: Stage, output: Path, seed: int) -> TrainingArguments:
+    defaults: dict[str, Any] = {
+        "report_to": [],
+        "save_total_limit": 2,
+        "logging_steps": 50,
+        "save_strategy": "steps",
+        "lr_scheduler_type": "cosine",
+        "disable_tqdm": True,
+    }
+    fixed = {
+        "output_dir": str(output / _CHECKPOINTS),
+        "seed": seed,
+        "data_seed": seed,
+        "remove_unused_columns": False,
+    }
+    try:
+        return TrainingArguments(**(defaults | dict(stage.arguments) | fixed))
+    except (TypeError, ValueError, ImportError) as error:
+        raise InputError(
+            f"The training arguments of stage {stage.name!r} cannot be used.",
+            hint="They are those of transformers' TrainingArguments.",
+            detail=repr(error),
+        ) from error
+
+
+def _learner(
+    stage: Stage,
+    model: Med2E3ForConditionalGeneration,
+    processor: Med2E3Processor,
+    store: VolumeStore,
+) -> Learner:
+    if stage.kind == "dense":
+        return _dense(stage, model, store)
+    if stage.kind == "contrastive":
+        return _contrastive(stage, model, processor)
+    train_only(model, stage.train)
+    module: nn.Module = model
+    if stage.lora is not None:
+        module = add_adapters(model, stage.lora, stage.train)
+    options = {"grounding_weight": stage.grounding_weight, "answer_weight": stage.answer_weight}
+    return Learner(module, Collator(processor, model.config), Med2E3Trainer, options)
+
+
+def _dense(stage: Stage, model: Med2E3ForConditionalGeneration, store: VolumeStore) -> Learner:
+    labels: list[str] = store.description["labels"]
+    if not labels:
+        raise InputError(
+            f"The stage {stage.name!r} learns from label maps, and the training data have none.",
+            hint="Prepare the data with labels, or leave this stage out.",
+        )
+    attributes = {
+        name: sorted({str(e.attributes[name]) for e in store.entries.values()
+                      if e.split == stage.data.split and e.attributes.get(name) is not None})
+        for name in stage.attributes
+    }  # fmt: skip
+    weights = torch.tensor([float(stage.finding_weights.get(name, 1.0)) for name in labels])
+    module = DensePretraining(model, len(labels), attributes, weights)
+    for name, encoder in module.encoders.items():
+        encoder.requires_grad_(name in stage.train)
+    return Learner(module, DenseCollator(len(labels), attributes), OrderedTrainer, {})
+
+
+def _contrastive(
+    stage: Stage, model: Med2E3ForConditionalGeneration, processor: Med2E3Processor
+) -> Learner:
+    config = model.config
+    if not (config.uses_3d and config.uses_question_encoder):
+        raise InputError(
+            f"The stage {stage.name!r} needs a model with a 3D encoder and a question encoder."
+        )
+    clip = M3DClipModel(
+        M3DClipConfig(
+            vision_3d_config=config.vision_3d.to_dict(),
+            question_config=config.question.to_dict(),
+            projection_size=config.vision_3d.hidden_size,
+            text_feature=stage.text_feature,
+        )
+    )
+    clip.vision_3d = model.vision_3d  # trained in place
+    clip.question_encoder = model.question_encoder
+    for name in ("vision_3d", "question_encoder"):
+        getattr(clip, name).requires_grad_(name in stage.train)
+    return Learner(clip, ContrastiveCollator(processor), OrderedTrainer, {})
+
+
+def _last_checkpoint(output: Path) -> str | None:
+    folder = output / _CHECKPOINTS
+    found: str | None = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    return found
+
+
+def _write(
+    stage: Stage,
+    learner: Learner,
+    model: Med2E3ForConditionalGeneration,
+    processor: Med2E3Processor,
+    output: Path,
+) -> None:
+    """Leave the stage's model, whole or not at all, and drop its checkpoints."""
+    if stage.lora is not None:
+        model = merge_adapters(learner.module)
+    model.requires_grad_(True)
+    if stage.kind == "instruction":
+        model.config.untrained = False
+    if stage.grounding_weight and model.config.scores_slices:
+        model.config.score_grounding = stage.grounding_weight
+    part = output / f".{MODEL}.part"
+    shutil.rmtree(part, ignore_errors=True)
+    model.save_pretrained(part)
+    processor.save_pretrained(part)
+    if isinstance(learner.module, M3DClipModel):
+        learner.module.requires_grad_(True)
+        learner.module.save_pretrained(output / CLIP)
+        processor.question_tokenizer.save_pretrained(output / CLIP)
+    shutil.rmtree(output / MODEL, ignore_errors=True)
+    part.replace(output / MODEL)
+    shutil.rmtree(output / _CHECKPOINTS, ignore_errors=True)
+
+
+def _gather(trainer: OrderedTrainer) -> None:
+    """Bring sharded weights back into the module, on every process."""
+    state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if state:
+        trainer.model.load_state_dict(state)

@@ -1,0 +1,113 @@
+"""transformers' ``Trainer`` for Med-2E3: losses, order of examples, learning rates of parts.
+
+Knows nothing of recipes or folders.  Resuming, checkpoints, gradient accumulation, several
+processes and TensorBoard are the library's.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Sampler, SequentialSampler
+from transformers import Trainer
+
+from med2e3.training.losses import grounding_loss
+
+
+class OrderedTrainer(Trainer):
+    """A trainer that takes examples in the order of the data set, which knows its epochs itself.
+
+    Args:
+        layer_wise: learning rates of parts (first name of a parameter), relative to the
+            recipe's.
+        **kwargs: of ``Trainer``.
+    """
+
+    def __init__(self, *, layer_wise: Mapping[str, float] | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._layer_wise = dict(layer_wise or {})
+        self._parts: dict[str, list[Tensor]] = defaultdict(list)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        return SequentialSampler(train_dataset or self.train_dataset)
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """As the library's, with its own learning rate for each part named."""
+        optimizer = super().create_optimizer(model)
+        if self._layer_wise and len(optimizer.param_groups) <= 2:
+            names = {id(p): _part(n) for n, p in (model or self.model).named_parameters()}
+            groups = []
+            for group in optimizer.param_groups:
+                split: dict[float, list[nn.Parameter]] = defaultdict(list)
+                for parameter in group["params"]:
+                    split[self._layer_wise.get(names.get(id(parameter), ""), 1.0)].append(parameter)
+                groups += [
+                    {**group, "params": params, "lr": group["lr"] * factor}
+                    for factor, params in split.items()
+                ]
+            optimizer.param_groups[:] = groups
+        return optimizer
+
+    def note(self, name: str, value: Tensor) -> None:
+        """Keep a part of the loss, to be logged as its mean since the last log."""
+        self._parts[name].append(value.detach().float())
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As the library's, with the parts of the loss."""
+        means = {name: torch.stack(values).mean().item() for name, values in self._parts.items()}
+        if "loss" in logs:
+            logs = logs | means
+            self._parts.clear()
+        super().log(logs, start_time)
+
+
+class Med2E3Trainer(OrderedTrainer):
+    """Learns answers, and where the scores should lie.
+
+    Args:
+        grounding_weight: of :func:`~med2e3.training.losses.grounding_loss`.
+        answer_weight: of the answers' loss.
+        **kwargs: of :class:`OrderedTrainer`.
+    """
+
+    def __init__(
+        self, *, grounding_weight: float = 0.0, answer_weight: float = 1.0, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.grounding_weight = grounding_weight
+        self.answer_weight = answer_weight
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """The answers' loss per token of the whole batch, plus weighted score grounding."""
+        targets = inputs.pop("slice_targets", None)
+        answers, outputs = super().compute_loss(
+            model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch
+        )
+        loss = self.answer_weight * answers
+        self.note("answer_loss", answers)
+        if targets is not None and outputs.slice_scores is not None:
+            grounding = grounding_loss(outputs.slice_scores, targets)
+            self.note("grounding_loss", grounding)
+            if self.grounding_weight:
+                share = 1.0
+                if model.training and num_items_in_batch is not None:
+                    # the library does not divide by the steps when the loss counts tokens itself
+                    share = 1.0 / self.current_gradient_accumulation_steps
+                loss = loss + self.grounding_weight * share * grounding
+        return (loss, outputs) if return_outputs else loss
+
+
+def _part(name: str) -> str:
+    """First name of a parameter that names a part of the model, wrappers left out."""
+    wrappers = ("module", "base_model", "model", "med2e3")
+    return next((word for word in name.split(".") if word not in wrappers), "")
