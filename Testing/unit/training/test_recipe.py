@@ -31,8 +31,13 @@ def test_a_stage_trains_what_its_kind_does_by_default(tmp_path: Path) -> None:
 
 def test_fields_are_changed_by_place_or_by_name(tmp_path: Path) -> None:
     path = write_recipe(tmp_path / "r.yaml")
-    changes = ["seed=7", "stages.instruction.grounding_weight=0.5", "stages.0.train=[vision_2d]",
-               "stages.3.model.aggregation=average", "stages.3.arguments.learning_rate=1.0e-5"]  # fmt: skip
+    changes = [
+        "seed=7",
+        "stages.instruction.grounding_weight=0.5",
+        "stages.0.train=[vision_2d]",
+        "stages.3.model.aggregation=average",
+        "stages.3.arguments.learning_rate=1.0e-5",
+    ]
     recipe = load_recipe(path, changes)
     assert recipe.seed == 7
     assert recipe.stages[3].grounding_weight == 0.5

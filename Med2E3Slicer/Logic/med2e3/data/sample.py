@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from med2e3.asking.question import Question, Task, Turn
-from med2e3.atomic import write_text
+from med2e3.data.lines import write_lines
 from med2e3.errors import InputError
 
 #: M3D-VQA's question types 1 to 5
@@ -118,5 +118,9 @@ def read_samples(path: Path) -> Iterator[Sample]:
 
 
 def write_samples(path: Path, samples: Iterable[Sample]) -> None:
-    """Write samples as JSON lines, whole or not at all."""
-    write_text(path, "".join(f"{sample.to_json()}\n" for sample in samples))
+    """Write samples as JSON lines, whole or not at all, one at a time.
+
+    Raises:
+        InputError: when the file cannot be written.
+    """
+    write_lines(path, (sample.to_json() for sample in samples))

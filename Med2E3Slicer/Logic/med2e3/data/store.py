@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from med2e3.atomic import write_text
+from med2e3.data.lines import write_lines
 from med2e3.data.sample import Sample, read_samples
 from med2e3.errors import InputError
 
@@ -155,7 +156,8 @@ class VolumeStore:
     def write_index(self, entries: Iterable[VolumeEntry]) -> None:
         """Write the index anew."""
         lines = (json.dumps(asdict(entry), ensure_ascii=False) for entry in entries)
-        write_text(self.root / "index.jsonl", "".join(f"{line}\n" for line in lines))
+        write_lines(self.root / "index.jsonl", lines)
+        self.__dict__.pop("entries", None)
 
     # ---- reading -------------------------------------------------------------------------
 

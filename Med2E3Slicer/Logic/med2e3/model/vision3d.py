@@ -112,15 +112,22 @@ class M3DVisionModel(PreTrainedModel):
         elif isinstance(module, M3DVisionModel):
             init.zeros_(module.cls_token)
 
-    def forward(self, pixel_values: Tensor, select_layer: int = -1, **_: Any) -> Tensor:
-        """Patch features of one hidden state.
+    def forward(
+        self,
+        pixel_values: Tensor,
+        select_layer: int = -1,
+        with_class_token: bool = False,
+        **_: Any,
+    ) -> Tensor:
+        """Features of one hidden state.
 
         Args:
             pixel_values: (B, C, N, H, W), values in 0..1.
             select_layer: index into [embeddings, block 1, ..., block L]; -1 is the last block.
+            with_class_token: keep the class token, in front of the patches.
 
         Returns:
-            (B, patches, hidden): class token dropped, no final norm.
+            (B, patches, hidden), or (B, 1 + patches, hidden) with the class token; no final norm.
         """
         hidden = self.patch_embedding(pixel_values.to(self.dtype))
         hidden = torch.cat([self.cls_token.expand(hidden.shape[0], -1, -1), hidden], dim=1)
@@ -129,8 +136,8 @@ class M3DVisionModel(PreTrainedModel):
                 hidden = self._gradient_checkpointing_func(block.__call__, hidden)
             else:
                 hidden = block(hidden)
-        patches: Tensor = hidden[:, 1:]
-        return patches
+        kept: Tensor = hidden if with_class_token else hidden[:, 1:]
+        return kept
 
 
 AutoModel.register(M3DVisionConfig, M3DVisionModel)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import nn
 
@@ -53,5 +54,6 @@ def add_adapters(
 
 def merge_adapters(adapted: nn.Module) -> Med2E3ForConditionalGeneration:
     """The plain model with the adapters added to its weights."""
-    merged: Med2E3ForConditionalGeneration = adapted.merge_and_unload()
+    merge: Any = adapted.merge_and_unload
+    merged: Med2E3ForConditionalGeneration = merge()
     return merged

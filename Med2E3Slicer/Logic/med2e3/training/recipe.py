@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 
 from med2e3.errors import InputError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+_T = TypeVar("_T", bound="DataclassInstance")
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 
@@ -256,7 +261,7 @@ def _stage(values: Any) -> Stage:
     return stage
 
 
-def _make(kind: type[Any], values: Mapping[str, Any], what: str) -> Any:
+def _make(kind: type[_T], values: Mapping[str, Any], what: str) -> _T:
     known = {entry.name for entry in fields(kind)}
     unknown = sorted(set(values) - known)
     if unknown:

@@ -86,7 +86,7 @@ def build_from_scratch(
 @torch.no_grad()
 def begin_with_brightness(model: Med2E3ForConditionalGeneration) -> None:
     """Scale both patch embeddings and centre them on the mean grey value."""
-    embeddings: list[nn.Module] = []
+    embeddings: list[nn.Conv2d | nn.Linear] = []
     if model.config.uses_2d and hasattr(model.vision_2d, "embeddings"):
         embeddings.append(model.vision_2d.embeddings.patch_embedding)
     if model.config.uses_3d:

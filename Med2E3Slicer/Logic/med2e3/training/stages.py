@@ -53,7 +53,7 @@ class Learner:
     """
 
     module: nn.Module
-    collator: Callable[[Sequence[Any]], dict[str, torch.Tensor]]
+    collator: Callable[[Sequence[Any]], dict[str, Any]]
     trainer: type[OrderedTrainer]
     options: dict[str, Any]
 

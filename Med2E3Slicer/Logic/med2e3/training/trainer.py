@@ -37,7 +37,7 @@ class OrderedTrainer(Trainer):
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """As the library's, with its own learning rate for each part named."""
-        optimizer = super().create_optimizer(model)
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
         if self._layer_wise and len(optimizer.param_groups) <= 2:
             names = {id(p): _part(n) for n, p in (model or self.model).named_parameters()}
             groups = []
