@@ -15,6 +15,7 @@ import med2e3
 from med2e3.cli import models
 from med2e3.cli.ask import ask
 from med2e3.cli.doctor import doctor
+from med2e3.cli.evaluate import evaluate
 from med2e3.cli.failures import DEBUG_VARIABLE, show_error, show_unexpected
 from med2e3.cli.report import report
 from med2e3.cli.train import train
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.command()(report)
 app.command()(ask)
 app.command()(doctor)
+app.command()(evaluate)
 app.command()(train)
 app.add_typer(models.app, name="models")
 

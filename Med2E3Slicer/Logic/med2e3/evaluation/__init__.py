@@ -1,0 +1,1 @@
+"""Measuring a model on questions whose answers are known (heavy where a model is asked)."""
