@@ -12,7 +12,7 @@ from typing import Annotated, TextIO
 import typer
 
 import med2e3
-from med2e3.cli import models
+from med2e3.cli import data, models
 from med2e3.cli.ask import ask
 from med2e3.cli.doctor import doctor
 from med2e3.cli.evaluate import evaluate
@@ -36,6 +36,7 @@ app.command()(doctor)
 app.command()(evaluate)
 app.command()(train)
 app.add_typer(models.app, name="models")
+app.add_typer(data.app, name="data")
 
 
 def _show_version(wanted: bool) -> None:
