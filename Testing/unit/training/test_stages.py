@@ -23,7 +23,7 @@ from med2e3.errors import InputError
 from med2e3.model import Med2E3ForConditionalGeneration
 from med2e3.model.clip3d import M3DClipModel
 from med2e3.session import Session
-from med2e3.training.parts import train_only, with_variant
+from med2e3.training.parts import begin_anew, train_only, with_variant
 from med2e3.training.recipe import load_recipe
 from med2e3.training.run import train
 
@@ -57,8 +57,9 @@ def test_the_trained_model_answers_and_looks_at_the_right_slices(
             with_square += 1
             found += done.scores.index(max(done.scores)) in sample.slices
     assert len(samples) == 6
+    assert with_square == 3
     assert right >= 5
-    assert with_square == 0 or found >= with_square - 1
+    assert found >= 2
 
 
 def test_each_stage_moves_what_it_trains_and_nothing_else(trained: Any) -> None:
@@ -188,6 +189,18 @@ def test_a_variant_keeps_the_weights_that_it_shares(trained: Any) -> None:
         with_variant(model, session.processor, {"colour": "red"})
     with pytest.raises(InputError, match="Nothing of this model learns"):
         train_only(changed, ["vision_2d"])
+
+
+def test_fresh_parts_begin_anew_by_the_seed(trained: Any) -> None:
+    models = [Med2E3ForConditionalGeneration.from_pretrained(trained.model) for _ in range(3)]
+    for model, seed in zip(models, (1, 1, 2), strict=True):
+        begin_anew(model, ["connector_2d", "language_model"], seed)
+    one, same, other = (model.connector_2d.linear_1.weight for model in models)
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    kept = weights(trained.model)["connector_3d.linear_1.weight"]
+    assert torch.equal(models[0].connector_3d.linear_1.weight, kept)
+    assert not torch.equal(one, weights(trained.model)["connector_2d.linear_1.weight"])
 
 
 def test_the_losses_fall(trained: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from med2e3.errors import InputError
@@ -30,6 +31,17 @@ def train_only(model: nn.Module, parts: Sequence[str]) -> int:
             hint="Check the recipe's 'train' against the model's variant.",
         )
     return learning
+
+
+def begin_anew(model: Med2E3ForConditionalGeneration, parts: Sequence[str], seed: int) -> None:
+    """Give the named parts new random weights; those that the variant lacks are passed over."""
+    if not parts:
+        return
+    torch.manual_seed(seed)
+    other = Med2E3ForConditionalGeneration(model.config)
+    for part in parts:
+        if hasattr(model, part):
+            getattr(model, part).load_state_dict(getattr(other, part).state_dict())
 
 
 def with_variant(

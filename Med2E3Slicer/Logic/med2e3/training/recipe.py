@@ -98,6 +98,7 @@ class Stage:
             ablations are such fields).
         text_feature: of a ``contrastive`` stage: ``class_token`` as in M3D-CLIP, or ``pooled``,
             which also trains what TG-IS reads.
+        fresh: parts that begin anew, at random by the recipe's seed.
         grounding_weight: weight of the score grounding loss; 0 as published.
         answer_weight: weight of the answers' loss (0 trains the scores alone).
         attributes: of whole volumes that a ``dense`` stage learns.
@@ -113,6 +114,7 @@ class Stage:
     train: tuple[str, ...]
     data: StageData = StageData()
     model: Mapping[str, Any] = field(default_factory=dict)
+    fresh: tuple[str, ...] = ()
     text_feature: str = "class_token"
     grounding_weight: float = 0.0
     answer_weight: float = 1.0
@@ -136,7 +138,9 @@ class Recipe:
             :func:`med2e3.synthetic.dataset.synthesize`); empty when the user brings one.
         seed: of everything random.
         threads: of torch, on a CPU; None leaves it as it is.
-        card: text of the model card's own part; empty for none.
+        evaluate: what is measured at the end, each entry the options of ``med2e3 evaluate`` by
+            their long names (``split``, ``limit``, ``faithfulness``, ...).
+        card: the model card's own text; the figures measured follow it.
     """
 
     title: str
@@ -145,6 +149,7 @@ class Recipe:
     data: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 2026
     threads: int | None = None
+    evaluate: tuple[Mapping[str, Any], ...] = ()
     card: str = ""
 
 
@@ -252,6 +257,7 @@ def _stage(values: Any) -> Stage:
         values["lora"] = _make(Lora, values["lora"], f"'lora' of stage {name!r}")
     stage = _make(Stage, values, f"Stage {name!r}")
     _check_words(stage.train, PARTS, f"a part of the model (stage {name!r})")
+    _check_words(stage.fresh, PARTS, f"a part of the model (stage {name!r})")
     _check_words(stage.data.tasks, TASKS, f"a task (stage {name!r})")
     _check_words((stage.data.augmentation,), AUGMENTATIONS, f"an augmentation (stage {name!r})")
     if stage.lora is not None:

@@ -20,6 +20,8 @@ from transformers.utils import logging as transformers_logging
 from med2e3.atomic import write_text
 from med2e3.data.store import VolumeStore
 from med2e3.errors import InputError
+from med2e3.training.card import write_card
+from med2e3.training.measuring import evaluate_model
 from med2e3.training.recipe import Recipe, Stage
 from med2e3.training.scratch import build_from_scratch
 from med2e3.training.stages import MODEL, run_stage
@@ -65,7 +67,7 @@ def train(
         data = data or _make_data(recipe, output, say)
         current = _first_model(recipe, output, data, model, say)
     for number, stage in enumerate(recipe.stages, 1):
-        folder = output / f"{number}-{stage.name}"
+        folder = _folder(output, number, stage)
         marker = folder / FINISHED
         if marker.is_file():
             say(f"Stage {number} of {len(recipe.stages)}, {stage.name}: finished before")
@@ -77,7 +79,31 @@ def train(
             say(f"Stage {number} of {len(recipe.stages)}, {stage.name}: done in {seconds:.0f} s")
         state.wait_for_everyone()
         current = folder / MODEL
+    if recipe.evaluate and state.is_main_process:
+        _measure(recipe, output, current, data, say)
     return current
+
+
+def _measure(
+    recipe: Recipe, output: Path, model: Path, data: Path, say: Callable[[str], None]
+) -> None:
+    """Evaluate the trained model as the recipe says, and write its card."""
+    reports = {}
+    for options in recipe.evaluate:
+        name = str(options.get("split", "test"))
+        say(f"Measuring on the split {name}")
+        folder = output / "evaluation" / name
+        evaluate_model(model, data, folder, options)
+        reports[name] = folder / "report.md"
+    seconds = {
+        stage.name: json.loads((_folder(output, n, stage) / FINISHED).read_text("utf-8"))["seconds"]
+        for n, stage in enumerate(recipe.stages, 1)
+    }
+    write_card(model, recipe, seconds, reports)
+
+
+def _folder(output: Path, number: int, stage: Stage) -> Path:
+    return output / f"{number}-{stage.name}"
 
 
 def _timed(stage: Stage, start: Path, data: Path, folder: Path, seed: int) -> float:

@@ -29,7 +29,7 @@ from med2e3.training.contrastive import ContrastiveCollator
 from med2e3.training.dense import DenseCollator, DensePretraining
 from med2e3.training.examples import Examples
 from med2e3.training.lora import add_adapters, merge_adapters
-from med2e3.training.parts import train_only, with_variant
+from med2e3.training.parts import begin_anew, train_only, with_variant
 from med2e3.training.recipe import Stage
 from med2e3.training.trainer import Med2E3Trainer, OrderedTrainer
 
@@ -75,7 +75,7 @@ def run_stage(stage: Stage, start: Path, data: Path, output: Path, *, seed: int)
         InputError: when data, model and recipe do not fit together.
     """
     store = VolumeStore(data)
-    model, processor = _load(start, stage)
+    model, processor = _load(start, stage, seed)
     if tuple(store.size) != tuple(model.config.input_size):
         raise InputError(
             f"The training data are volumes of {store.size}, and this model takes "
@@ -110,12 +110,16 @@ def run_stage(stage: Stage, start: Path, data: Path, output: Path, *, seed: int)
     return output / MODEL
 
 
-def _load(start: Path, stage: Stage) -> tuple[Med2E3ForConditionalGeneration, Med2E3Processor]:
+def _load(
+    start: Path, stage: Stage, seed: int
+) -> tuple[Med2E3ForConditionalGeneration, Med2E3Processor]:
     model = Med2E3ForConditionalGeneration.from_pretrained(
         start, local_files_only=True, use_safetensors=True, dtype=torch.float32
     )
     processor = Med2E3Processor.from_pretrained(start, local_files_only=True)
-    return with_variant(model, processor, stage.model)
+    model, processor = with_variant(model, processor, stage.model)
+    begin_anew(model, stage.fresh, seed)
+    return model, processor
 
 
 def _arguments(stage: Stage, output: Path, seed: int) -> TrainingArguments:
