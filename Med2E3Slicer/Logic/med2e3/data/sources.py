@@ -21,11 +21,12 @@ from med2e3.errors import InputError
 from med2e3.volume import VOLUME_SUFFIXES, dicom_series
 
 Kind = Literal["file", "pictures", "dicom"]
-#: files that lie beside volumes and are none; all others are looked into for DICOM
+#: files that lie beside volumes or belong to them; all others are looked into for DICOM
 _OTHER_SUFFIXES = (
     ".txt", ".csv", ".tsv", ".json", ".jsonl", ".md", ".pdf", ".xml", ".html", ".yaml", ".yml",
-    ".log", ".zip", ".tar", ".gz", ".raw", ".zraw", ".img", ".bmp", ".gif", ".tif", ".tiff", ".py",
+    ".log", ".py", ".gz", ".raw", ".zraw",
 )  # fmt: skip
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,13 @@ def find_training_sources(
     Args:
         folder: a folder.
         prefix: put before every key, to tell folders apart.
-        refuse: gets each volume whose key another one has already.
+        refuse: gets each volume whose key another one has already, and files of unknown kind.
 
     Raises:
         InputError: when a folder cannot be read.
     """
     found: dict[str, TrainingSource] = {}
-    for path, kind in _walk(folder):
+    for path, kind in _walk(folder, refuse):
         name = path.relative_to(folder).as_posix()
         name = folder.resolve().name if name == "." else name
         key = volume_key(f"{prefix}/{name}")
@@ -80,7 +81,7 @@ def find_training_sources(
     return [found[key] for key in sorted(found)]
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, Kind]]:
+def _walk(folder: Path, refuse: Refuse) -> Iterator[tuple[Path, Kind]]:
     for place, folders, files in os.walk(folder, onerror=_cannot_read):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         here = Path(place)
@@ -92,13 +93,17 @@ def _walk(folder: Path) -> Iterator[tuple[Path, Kind]]:
         if pictures:
             yield here, "pictures"
             continue
-        rest = (
-            here / name
+        rest = [
+            name
             for name in visible
             if name not in volumes and not name.lower().endswith(_OTHER_SUFFIXES)
-        )
-        if any(dicom_series(file) is not None for file in rest):
+        ]
+        if any(dicom_series(here / name) is not None for name in rest):
             yield here, "dicom"
+        elif rest:
+            names = ", ".join(map(repr, rest[:_NAMED])) + (", ..." if len(rest) > _NAMED else "")
+            reason = f"{len(rest)} file(s) are of no kind that is known here ({names})."
+            refuse(Refusal(here.relative_to(folder).as_posix(), reason))
 
 
 def _cannot_read(error: OSError) -> None:
