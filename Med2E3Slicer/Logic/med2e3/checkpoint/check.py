@@ -6,10 +6,12 @@ formats and values are looked at.  Knows nothing of files.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 import torch
 from torch import Tensor
 
-from med2e3.checkpoint.keys import published_name, rename, rules_of
+from med2e3.checkpoint.keys import Rules, published_name, rename, rules_of
 from med2e3.errors import CheckpointError
 from med2e3.model.configuration import Med2E3Config
 from med2e3.model.modeling import Med2E3ForConditionalGeneration
@@ -18,7 +20,12 @@ _FORMATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
 def match_weights(
-    weights: dict[str, dict[str, Tensor]], vision_2d: str, config: Med2E3Config
+    weights: dict[str, dict[str, Tensor]],
+    vision_2d: str,
+    config: Med2E3Config,
+    *,
+    rules: Mapping[str, Rules] | None = None,
+    fresh: Collection[str] = (),
 ) -> tuple[dict[str, Tensor], list[str]]:
     """Give every published weight its place in the model.
 
@@ -26,6 +33,8 @@ def match_weights(
         weights: weights by folder of the published layout.
         vision_2d: kind of the 2D encoder, as the reference names it.
         config: the model that they must fill.
+        rules: names by folder; by default those of the published layout.
+        fresh: parts of the model that are not to be filled.
 
     Returns:
         Weights under our names, and the published names that inference does not use.
@@ -39,7 +48,7 @@ def match_weights(
     for part, tensors in weights.items():
         for key, tensor in tensors.items():
             published = f"{part}/{key}"
-            known, name = rename(key, rules_of(part, vision_2d))
+            known, name = rename(key, rules[part] if rules else rules_of(part, vision_2d))
             if not known:
                 raise CheckpointError(
                     f"The checkpoint holds {published}, which Med-2E3 does not have.",
@@ -51,22 +60,32 @@ def match_weights(
                 raise CheckpointError(f"The checkpoint holds {published} and {origin[name]}.")
             else:
                 state[name], origin[name] = tensor, published
-    _check(state, origin, config, vision_2d)
+    _check(state, origin, config, vision_2d, fresh)
     return state, unused
 
 
 def _is_part_of_variant(name: str, config: Med2E3Config) -> bool:
     """Encoders that a variant leaves out are saved by the reference all the same."""
-    owner = name.split(".", maxsplit=1)[0]
+    owner = _owner(name)
     if owner in ("vision_2d", "connector_2d"):
         return config.uses_2d
+    if owner in ("vision_3d", "connector_3d"):
+        return config.uses_3d
     if owner == "question_encoder":
         return config.uses_question_encoder
     return True
 
 
+def _owner(name: str) -> str:
+    return name.split(".", maxsplit=1)[0]
+
+
 def _check(
-    state: dict[str, Tensor], origin: dict[str, str], config: Med2E3Config, vision_2d: str
+    state: dict[str, Tensor],
+    origin: dict[str, str],
+    config: Med2E3Config,
+    vision_2d: str,
+    fresh: Collection[str],
 ) -> None:
     expected = _expected_shapes(config)
     head = "language_model.lm_head.weight"
@@ -75,7 +94,9 @@ def _check(
     missing = [
         published_name(name, vision_2d)
         for name in expected
-        if name not in state and not (config.tie_word_embeddings and name == head)
+        if name not in state
+        and _owner(name) not in fresh
+        and not (config.tie_word_embeddings and name == head)
     ]
     if missing:
         more = f" and {len(missing) - 1} other weights." if len(missing) > 1 else "."

@@ -1,30 +1,21 @@
 """A published checkpoint folder → one safetensors model that loads in one call.
 
-Knows the order of the steps and how the result is written: it appears only when it is complete.
+Knows the order of the steps.
 """
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from huggingface_hub import save_torch_state_dict
-from torch import Tensor
-from transformers import GenerationConfig
 
 from med2e3.checkpoint.check import match_weights
 from med2e3.checkpoint.files import read_weights
 from med2e3.checkpoint.lora import has_adapter, merge_adapter
 from med2e3.checkpoint.tokenizers import language_tokenizer, load_tokenizer
 from med2e3.checkpoint.variant import configuration, read_arguments
+from med2e3.checkpoint.write import write_model
 from med2e3.errors import CheckpointError, InputError
-from med2e3.model.configuration import Med2E3Config
-from med2e3.model.modeling import Med2E3ForConditionalGeneration
 from med2e3.model.processing import Med2E3Processor
 
 PARTS = ("llm", "vision2d_model", "vision2d_connector", "vision3d_model", "vision3d_connector")
@@ -112,7 +103,7 @@ def convert_checkpoint(
         text_habits=habits.to_dict(),
         question_reader="tokenizer" if uses_llm_text else "question_tokenizer",
     )
-    _write(target, config, state, processor)
+    write_model(target, config, state, processor)
     return ConversionReport(
         tensors=len(state),
         parameters=sum(t.numel() for t in state.values()),
@@ -125,35 +116,3 @@ def _folder(source: Path, part: str, base_llm: Path | None) -> Path:
     if part == "llm" and base_llm is not None:
         return base_llm
     return source / part
-
-
-def _write(
-    target: Path, config: Med2E3Config, state: dict[str, Tensor], processor: Med2E3Processor
-) -> None:
-    config.architectures = [Med2E3ForConditionalGeneration.__name__]
-    config.dtype = _main_dtype(state)
-    generation = GenerationConfig(
-        eos_token_id=processor.tokenizer.eos_token_id,
-        pad_token_id=processor.tokenizer.pad_token_id,
-        do_sample=False,
-    )
-    target.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        config.save_pretrained(staging)
-        generation.save_pretrained(staging)
-        processor.save_pretrained(staging)
-        contiguous = {name: tensor.contiguous() for name, tensor in state.items()}
-        save_torch_state_dict(contiguous, staging, max_shard_size="2GB", metadata={"format": "pt"})
-        staging.rename(target)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-
-
-def _main_dtype(state: dict[str, Tensor]) -> torch.dtype:
-    """The number format that takes most of the space; parts of a checkpoint may differ."""
-    sizes: Counter[torch.dtype] = Counter()
-    for tensor in state.values():
-        sizes[tensor.dtype] += tensor.numel() * tensor.element_size()
-    return sizes.most_common(1)[0][0]

@@ -75,6 +75,25 @@ RULES: dict[str, Rules] = {
 }
 VISION_2D_RULES: dict[str, Rules] = {"siglip": _SIGLIP, "clip": _CLIP, "dinov2": _DINOV2}
 
+_BUFFERS: Rules = ((r"(?:.+\.)?(?:position_ids|rotary_emb\.inv_freq)", None),)
+_TEXT_PART: Rules = (
+    (r"(?:text_model|text_projection|visual_projection)\..+|logit_scale|logit_bias", None),
+)
+_OWN_CLIP: Rules = (
+    (r"(?:vision_norm|image_projection|text_projection)\.\w+|logit_scale", None),
+    (r"((?:vision_3d|question_encoder)\..+)", r"\1"),
+)
+
+#: kind of a public model → rules for its own folder; what only serves its first use is known
+SOURCE_RULES: dict[str, Rules] = {
+    "language": (*_BUFFERS, *_LANGUAGE_MODEL),
+    "siglip": (*_BUFFERS, *_TEXT_PART, *_SIGLIP),
+    "clip": (*_BUFFERS, *_TEXT_PART, *_CLIP),
+    "dinov2": _DINOV2,
+    "m3d_clip": (*_BUFFERS, *_VISION_3D),  # as published
+    "m3d_clip_pair": (*_BUFFERS, *_OWN_CLIP),  # ours
+}
+
 #: put in front of names by torch.compile
 _COMPILED = "_orig_mod."
 

@@ -106,10 +106,12 @@ def configuration(
         CheckpointError: when a part's configuration is missing or makes no sense.
     """
     fields: dict[str, Any] = {
-        "text_config": _language_config(_part_config(source, arguments, "llm")),
-        "vision_3d_config": _vision_3d_config(source, arguments),
-        "vision_2d_config": _vision_2d_config(source, arguments),
-        "question_config": _question_config(weights["vision3d_model"]),
+        "text_config": language_config(_part_config(source, arguments, "llm")),
+        "vision_3d_config": vision_3d_sizes(_part_config(source, arguments, "vision3d_model")),
+        "vision_2d_config": vision_2d_fields(
+            _part_config(source, arguments, "vision2d_model"), arguments["vision2d_model_type"]
+        ),
+        "question_config": question_sizes(weights["vision3d_model"]),
         "vision_2d_select_layer": arguments["vision2d_model_select_layer"],
         "vision_2d_select_feature": arguments["vision2d_model_select_feature"],
         "vision_3d_select_layer": _vision_3d_layer(arguments["vision3d_model_select_layer"]),
@@ -156,7 +158,7 @@ def _part_config(source: Path, arguments: dict[str, Any], part: str) -> dict[str
     return copy
 
 
-def _language_config(values: dict[str, Any]) -> PretrainedConfig:
+def language_config(values: dict[str, Any]) -> PretrainedConfig:
     """A language model's configuration, without the remote code it may name."""
     plain = {k: v for k, v in values.items() if k not in ("auto_map", "_name_or_path")}
     model_type = plain.pop("model_type", None)
@@ -173,8 +175,8 @@ def _language_config(values: dict[str, Any]) -> PretrainedConfig:
     return config
 
 
-def _vision_3d_config(source: Path, arguments: dict[str, Any]) -> dict[str, Any]:
-    values = _part_config(source, arguments, "vision3d_model")
+def vision_3d_sizes(values: dict[str, Any]) -> dict[str, Any]:
+    """Fields of our :class:`M3DVisionConfig` from those of M3D-CLIP as published."""
     try:
         return {
             "image_size": values["img_size"],
@@ -191,9 +193,13 @@ def _vision_3d_config(source: Path, arguments: dict[str, Any]) -> dict[str, Any]
         ) from error
 
 
-def _vision_2d_config(source: Path, arguments: dict[str, Any]) -> dict[str, Any]:
-    values = _part_config(source, arguments, "vision2d_model")
-    kind = arguments["vision2d_model_type"]
+def vision_2d_fields(values: dict[str, Any], kind: str) -> dict[str, Any]:
+    """A slice encoder's configuration, without its attention-pooling head and remote code.
+
+    Args:
+        values: its ``config.json``.
+        kind: ``siglip``, ``clip`` or ``dinov2``.
+    """
     if values.get("use_swiglu_ffn"):
         raise CheckpointError("DINOv2 with gated blocks (its giant size) is not supported.")
     extra = {"vision_use_head": False} if kind == "siglip" else {}
@@ -206,7 +212,7 @@ def _vision_3d_layer(layer: int) -> int:
     return layer + 1 if layer >= 0 else layer
 
 
-def _question_config(weights: dict[str, Tensor]) -> dict[str, Any]:
+def question_sizes(weights: dict[str, Tensor]) -> dict[str, Any]:
     """BERT's sizes from its tensors; heads are 64 wide as in every BERT of the family."""
 
     def shape(name: str) -> tuple[int, ...]:

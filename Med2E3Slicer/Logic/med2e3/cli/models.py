@@ -1,4 +1,4 @@
-"""``med2e3 models``: list, download, verify, remove and convert models.
+"""``med2e3 models``: list, download, verify, remove, convert and assemble models.
 
 Knows options, questions to the person and what is printed; does not know how any of it is done
 (that is :mod:`med2e3.weights` and :mod:`med2e3.checkpoint`).
@@ -16,10 +16,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from med2e3.cli.assemble import assemble
 from med2e3.errors import Cancelled, InputError, WeightsError
 from med2e3.sizes import human_bytes
 
-app = typer.Typer(help="List, download, verify, remove and convert models.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, download, verify, remove, convert and assemble models.", no_args_is_help=True
+)
+app.command()(assemble)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print no progress.")]

@@ -55,7 +55,7 @@ class M3DClipConfig(PretrainedConfig):
         identical_captions: what pairs of a batch with the same caption are to each other:
             ``left_out`` of each other's contrast, or ``negatives`` as published.
         gather_across_processes: contrast with the pairs of all processes.
-        max_text_length: tokens of a caption that are read.
+        max_text_length: tokens of a caption that are to be given at most.
     """
 
     model_type = "m3d_clip_pair"
@@ -194,7 +194,7 @@ class M3DClipModel(PreTrainedModel):
 
         Args:
             pixel_values: (B, 1, N, H, W), values in 0..1.
-            input_ids: (B, L), row i is the caption of volume i; L ≤ ``max_text_length``.
+            input_ids: (B, L), row i is the caption of volume i.
             attention_mask: (B, L), 1 for real tokens.
             return_loss: with several processes the loss waits for all of them.
         """
@@ -212,7 +212,7 @@ class M3DClipModel(PreTrainedModel):
         if self.config.identical_captions == "left_out":
             captions = F.pad(
                 ids.masked_fill(mask == 0, -1),
-                (0, self.config.max_text_length - ids.shape[1]),
+                (0, self.config.question.max_position_embeddings - ids.shape[1]),
                 value=-1,
             )
         if self.config.gather_across_processes:
