@@ -8,6 +8,7 @@ the turns before it as its history.  Knows nothing of voxels.
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from med2e3.data.refusals import Refusal, Refuse
 from med2e3.data.sample import TOPICS, Sample
 
 _CHOICES = re.compile(r"(?s)(?P<text>.+?)\s+Choices:\s*(?P<choices>A\.\s.*)")
-_CHOICE = re.compile(r"(?s)(?:^|\s)([A-Z])\.\s")
 _ANSWER = re.compile(r"(?s)([A-Z])\.\s+(.+)")
 #: 2D pictures, which the published model was not trained with
 _PICTURE_MARK = "<image>"
@@ -135,18 +135,29 @@ def _question(text: str, is_first: bool) -> str:
 
 
 def _parts(turn: Turn) -> tuple[str, tuple[str, ...], str, str]:
-    """Question, choices, answer and letter; no choices where they and the answer do not fit."""
+    """Question, choices, answer and letter; no choices where the answer names none of them."""
     found, answer = _CHOICES.fullmatch(turn.question), _ANSWER.fullmatch(turn.answer)
-    if found and answer:
-        pieces = _CHOICE.split(found["choices"])[1:]
-        letters, choices = "".join(pieces[::2]), tuple(piece.strip() for piece in pieces[1::2])
-        letter, text = answer.groups()
-        in_order = letters == "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[: len(letters)]
-        if in_order and len(choices) > 1 and all(choices) and letter in letters:
-            if choices[letters.index(letter)].casefold() != text.strip().casefold():
-                raise _BadRecordError(f"The answer {letter} is another text than choice {letter}.")
-            return found["text"], choices, text.strip(), letter
-    return turn.question, (), turn.answer, ""
+    choices = _split_choices(found["choices"]) if found else ()
+    if not found or not answer or len(choices) < 2 or not all(choices):
+        return turn.question, (), turn.answer, ""
+    letter, text = answer[1], answer[2].strip()
+    place = string.ascii_uppercase.index(letter)
+    if place >= len(choices) or choices[place].casefold() != text.casefold():
+        raise _BadRecordError(f"The answer {letter} is another text than choice {letter}.")
+    return found["text"], choices, text, letter
+
+
+def _split_choices(text: str) -> tuple[str, ...]:
+    """The choices of ``A. liver B. lung``; letters that are not next belong to a choice's text."""
+    starts, at = [], 0
+    for letter in string.ascii_uppercase:
+        found = re.compile(rf"(?:^|(?<=\s)){letter}\.\s").search(text, at)
+        if found is None:
+            break
+        starts.append(found)
+        at = found.end()
+    ends = [start.start() for start in starts[1:]] + [len(text)]
+    return tuple(text[start.end() : end].strip() for start, end in zip(starts, ends, strict=True))
 
 
 def _topic(question_type: Any) -> str:

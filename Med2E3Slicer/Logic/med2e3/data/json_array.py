@@ -16,6 +16,8 @@ from med2e3.errors import InputError
 _BLOCK = 1 << 20
 #: an element that does not end within so many signs is damage
 _LONGEST = 1 << 26
+#: signs after a value that make sure of its end
+_LOOK_AHEAD = 4
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -68,17 +70,18 @@ class _Window:
     def element(self) -> Any:
         """Read one JSON value that begins at the next sign."""
         self.next_sign()
+        ended = False
         while True:
             try:
                 value, end = self._decoder.raw_decode(self._text, self._at)
-                if end < len(self._text):  # else it may be a number that goes on
+                # a number that is cut by the end of the block reads as a shorter number
+                if ended or end + _LOOK_AHEAD <= len(self._text):
                     self._at = end
                     return value
             except ValueError:
-                if len(self._text) - self._at > _LONGEST:
+                if ended or len(self._text) - self._at > _LONGEST:
                     raise
-            if not self._read_on():
-                raise ValueError("the last element does not end")
+            ended = not self._read_on()
 
     def _read_on(self) -> bool:
         more = self._stream.read(_BLOCK)
