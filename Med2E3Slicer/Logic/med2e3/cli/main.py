@@ -13,9 +13,11 @@ import typer
 
 import med2e3
 from med2e3.cli import data, models
+from med2e3.cli.ablate import ablate
 from med2e3.cli.ask import ask
 from med2e3.cli.doctor import doctor
 from med2e3.cli.evaluate import evaluate
+from med2e3.cli.evaluate_tables import evaluate_tables
 from med2e3.cli.failures import DEBUG_VARIABLE, show_error, show_unexpected
 from med2e3.cli.report import report
 from med2e3.cli.train import train
@@ -34,7 +36,9 @@ app.command()(report)
 app.command()(ask)
 app.command()(doctor)
 app.command()(evaluate)
+app.command()(evaluate_tables)
 app.command()(train)
+app.command()(ablate)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 

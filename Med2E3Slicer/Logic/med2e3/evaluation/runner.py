@@ -116,10 +116,10 @@ class Evaluation:
             )
         self.samples, self.passed_over = select(store, settings.selection)
         self._answers = Log(output, "answers")
-        self._deletions = Log(output, "faithfulness")
+        self._deletions = Log(output, f"faithfulness-{settings.draws}-draws")
         if restart:
             self._answers.clear()
-            self._deletions.clear()
+            Log(output, "faithfulness").clear()
             (output / PLAN_FILE).unlink(missing_ok=True)
         keep_plan(output, self._plan())
 
@@ -132,7 +132,6 @@ class Evaluation:
             "number format": self.model.dtype,
             "samples": data_sha256(self.store, self.samples),
             "longest answer": self.settings.max_new_tokens,
-            "random draws": self.settings.draws,
         }
 
     # ---- asking --------------------------------------------------------------------------
