@@ -156,12 +156,20 @@ def test_a_signature_is_a_unit_vector_that_turns_with_the_slices(seed: int) -> N
     assert float(turned @ reversed_order(found[None])[0]) > 0.9999
 
 
+def test_a_signature_is_of_the_body_and_not_of_the_black_around_it() -> None:
+    voxels = body(4, (16, 48, 48)).astype(np.float32) / 255
+    framed = np.pad(voxels, ((3, 1), (20, 5), (2, 30)))
+    assert float(vector(signature(voxels)) @ vector(signature(framed))) > 0.99
+    other = body(5, (16, 48, 48)).astype(np.float32) / 255
+    assert float(vector(signature(voxels)) @ vector(signature(other))) < 0.95
+
+
 def test_a_signature_holds_the_means_of_the_parts() -> None:
-    voxels = np.repeat(np.linspace(0.2, 1, GRID[0], dtype=np.float32), 5)[:, None, None]
-    voxels = np.broadcast_to(voxels, (20, 16, 16))
-    parts = vector(signature(voxels)).reshape(GRID)
-    assert np.ptp(parts, axis=(1, 2)).max() < 1e-6
-    assert np.all(np.diff(parts[:, 0, 0]) > 0)
+    steps = np.repeat(np.array([0.5, 0.7, 0.6, 0.9], np.float32), 5)
+    voxels = np.broadcast_to(steps[:, None, None], (20, 16, 16))
+    parts = vector(signature(np.pad(voxels, ((2, 2), (3, 3), (3, 3))))).reshape(GRID)
+    assert np.ptp(parts, axis=(1, 2)).max() < 0.01
+    assert list(np.argsort(parts[:, 0, 0])) == [0, 2, 1, 3]
     assert not vector(signature(np.zeros((4, 8, 8), np.float32))).any()
     with pytest.raises(ValueError, match="signature"):
         vector("AAAA")

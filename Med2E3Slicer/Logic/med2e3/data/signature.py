@@ -16,10 +16,10 @@ import numpy.typing as npt
 #: parts along slices, rows, columns
 GRID = (4, 8, 8)
 LENGTH = GRID[0] * GRID[1] * GRID[2]
-#: what is brighter is taken for body; JPEG makes its surroundings a little brighter than black
-_BODY = 0.1
-#: a slice, row or column belongs to the body's box when it has this part of the fullest one's body
-_OF_FULLEST = 0.05
+#: parts of the brightness that lie outside the box, at either end of an axis: so a table or noise
+#: hardly moves it
+_OUTSIDE = 0.02
+_BINS = 64
 
 Vector = npt.NDArray[np.float32]
 
@@ -30,11 +30,11 @@ def signature(voxels: npt.NDArray[np.float32]) -> str:
     Args:
         voxels: (slices, rows, columns) in 0..1.
     """
-    body = voxels > _BODY
     means = voxels.astype(np.float64)
+    bright = (means - _threshold(voxels)).clip(0)
     for axis, parts in enumerate(GRID):
         others = tuple(a for a in range(3) if a != axis)
-        pooling = _pooling(body.mean(axis=others), parts)
+        pooling = _pooling(bright.sum(axis=others), parts)
         means = np.moveaxis(np.tensordot(pooling, means, axes=(1, axis)), 0, axis)
     low, high = means.min(), means.max()
     scaled = (means - low) / (high - low) if high > low else means * 0
@@ -71,12 +71,27 @@ def reversed_order(vectors: Vector) -> Vector:
     return np.ascontiguousarray(vectors.reshape(-1, *GRID)[:, ::-1].reshape(-1, LENGTH))
 
 
-def _pooling(fullness: npt.NDArray[np.float64], parts: int) -> npt.NDArray[np.float64]:
+def _threshold(voxels: npt.NDArray[np.float32]) -> float:
+    """The value that parts dark from bright best (Otsu's method), whatever the window."""
+    counts, edges = np.histogram(voxels, _BINS, (0.0, 1.0))
+    centres = (edges[1:] + edges[:-1]) / 2
+    darker, sums = np.cumsum(counts), np.cumsum(counts * centres)
+    brighter = darker[-1] - darker
+    with np.errstate(divide="ignore", invalid="ignore"):
+        apart = sums / darker - (sums[-1] - sums) / brighter
+        between = np.nan_to_num(darker * brighter * apart**2)
+    return float(edges[1:][np.argmax(between)])
+
+
+def _pooling(brightness: npt.NDArray[np.float64], parts: int) -> npt.NDArray[np.float64]:
     """Weights (parts, positions) that take the mean of each part of the body's box on an axis."""
-    inside = np.flatnonzero(fullness > _OF_FULLEST * fullness.max())
-    start, stop = (int(inside[0]), int(inside[-1]) + 1) if inside.size else (0, fullness.size)
+    count = brightness.size
+    start, stop = 0.0, float(count)
+    if brightness.any():
+        sums = np.concatenate([[0.0], np.cumsum(brightness)]) / brightness.sum()
+        start, stop = np.interp([_OUTSIDE, 1 - _OUTSIDE], sums, np.arange(count + 1.0))
     edges = np.linspace(start, stop, parts + 1)
-    position = np.arange(fullness.size)
+    position = np.arange(count)
     overlap = np.minimum(position + 1, edges[1:, None]) - np.maximum(position, edges[:-1, None])
     weights = overlap.clip(0)
     pooled: npt.NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
