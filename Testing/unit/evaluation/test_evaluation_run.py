@@ -175,6 +175,7 @@ def test_another_evaluation_in_the_same_folder_is_refused_until_restarted(
         (("--processes", 0), "number of processes"),
         (("--wordnet", "."), "holds no WordNet database"),
         (("--bertscore-model", "."), "holds no encoder"),
+        (("--retrieval", "."), "holds no contrastive model"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_sentence(
@@ -190,6 +191,7 @@ def test_what_cannot_be_done_is_said_in_a_sentence(
         *("--limit", 1, *QUICK, *words),
     )
     assert ended.code == 2
+    assert not list((tmp_path / "out").glob("answers-*"))  # nothing was asked
     assert sentence in " ".join(ended.err.split())
     assert "Traceback" not in ended.err
 

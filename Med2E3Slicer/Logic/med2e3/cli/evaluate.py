@@ -87,6 +87,10 @@ def evaluate(
     wordnet: WordNetFolder = None,
     bertscore_model: BertScoreModel = None,
     bertscore_layer: BertScoreLayer = None,
+    radiology_metric: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Of the package radeval, for reports; repeat it."),
+    ] = None,
     faithfulness: Annotated[
         bool, typer.Option("--faithfulness", help="Test the scores by removing slices.")
     ] = False,
@@ -119,7 +123,9 @@ def evaluate(
         draws=faithfulness_draws,
         seed=seed,
     )
-    metrics = TextMetricOptions(wordnet, bertscore_model, bertscore_layer, device)
+    metrics = TextMetricOptions(
+        wordnet, bertscore_model, bertscore_layer, device, tuple(radiology_metric or ())
+    )
     with Terminal(quiet=quiet) as terminal:
         figures = evaluate_one(
             Engine(model, device, dtype),
@@ -164,6 +170,12 @@ def evaluate_one(
     if part.processes < 1:
         raise InputError("The number of processes must be at least 1.")
     shard = Shard.parse(part.shard) if part.shard else Shard()
+    metrics.check()
+    if retrieval is not None and not (retrieval / "config.json").is_file():
+        raise InputError(
+            f"The folder {retrieval.name!r} holds no contrastive model.",
+            hint="Give the folder that the contrastive stage of 'med2e3 train' wrote.",
+        )
     record = engine.record()
     evaluation = Evaluation(
         EvaluatedModel(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from med2e3.data.sample import Sample
 from med2e3.evaluation import attention, choices, reports
 from med2e3.evaluation.answers import Answered
+from med2e3.evaluation.radiology import RadiologyMetrics
 from med2e3.evaluation.text_metrics import TextMetrics
 
 STRICT, LOOSE, PRIOR, CHANCE = "accuracy", "accuracy_loose", "prior", "chance"
@@ -68,6 +69,7 @@ def measure(
     answers: Mapping[str, Answered],
     text_metrics: TextMetrics,
     blind: BlindAnswers,
+    radiology: RadiologyMetrics | None = None,
 ) -> list[Result]:
     """Every metric of every sample, in the samples' order.
 
@@ -76,10 +78,20 @@ def measure(
         answers: by sample id.
         text_metrics: for answers without choices.
         blind: for the prior.
+        radiology: for reports.
     """
     free = [sample for sample in samples if not sample.choices]
     texts = text_metrics.compute(
         [answers[sample.id].answer for sample in free], [sample.answer for sample in free]
+    )
+    reported = [sample for sample in samples if sample.task == "report"]
+    special = (
+        radiology.compute(
+            [answers[sample.id].answer for sample in reported],
+            [sample.answer for sample in reported],
+        )
+        if radiology is not None
+        else {}
     )
     results = []
     for sample in samples:
@@ -89,6 +101,9 @@ def measure(
         else:
             pair = (answered.answer, sample.answer)
             metrics = {name: values[pair] for name, values in texts.items()}
+        if sample.task == "report":
+            pair = (answered.answer, sample.answer)
+            metrics |= {name: values[pair] for name, values in special.items()}
         if reports.has_statements(sample):
             metrics[STATEMENTS] = float(reports.statements_right(answered.answer, sample))
             if not sample.choices:

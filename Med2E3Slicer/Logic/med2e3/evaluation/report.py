@@ -161,7 +161,7 @@ def shown(metric: str, estimate: Estimate) -> str:
 
 def title(metric: str) -> str:
     """A metric's name for people, with its unit."""
-    return _TITLES[metric] + ("" if metric in _PLAIN else " (%)")
+    return _TITLES.get(metric, metric) + ("" if metric in _PLAIN else " (%)")
 
 
 def _table(figures: Sequence[Figure]) -> str:

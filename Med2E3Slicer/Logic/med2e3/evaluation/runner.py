@@ -23,6 +23,7 @@ from med2e3.evaluation import deletion_curves, report
 from med2e3.evaluation.answers import Answered, Log, Shard
 from med2e3.evaluation.measure import BlindAnswers, Result, measure
 from med2e3.evaluation.plan import PLAN_FILE, Selection, data_sha256, keep_plan, select, share
+from med2e3.evaluation.radiology import RadiologyMetrics
 from med2e3.evaluation.summary import Figure, summarise
 from med2e3.evaluation.text_metrics import TextMetricOptions, TextMetrics
 
@@ -161,12 +162,12 @@ class Evaluation:
         }
         return len(own - answered.keys()) + len((own & self._tested_ids) - tested)
 
-    def work(self, shard: Shard, load: Callable[[], Session], progress: Progress) -> None:
+    def work(self, shard: Shard, get_session: Callable[[], Session], progress: Progress) -> None:
         """Do what a part still has to do.
 
         Args:
             shard: the part.
-            load: gives the loaded model; called only if there is something to do.
+            get_session: gives the loaded model; called only if there is something to do.
             progress: gets finished and all pieces of this part's work.
 
         Raises:
@@ -186,7 +187,7 @@ class Evaluation:
         with self._answers.append(shard) as answers, self._deletions.append(shard) as deletions:
             done = self._answered()
             waiting = [sample for sample in own if sample.id not in done]
-            session = load()
+            session = get_session()
             ask_samples(
                 session,
                 self.store,
@@ -233,7 +234,8 @@ class Evaluation:
             )
         text_metrics = TextMetrics(metrics)
         blind = self._blind_answers()
-        results = measure(self.samples, answers, text_metrics, blind)
+        radiology = RadiologyMetrics(metrics.radiology) if metrics.radiology else None
+        results = measure(self.samples, answers, text_metrics, blind, radiology)
         figures = summarise(results, seed=self.settings.seed)
         heading = report.Heading(
             model=self.model.name,

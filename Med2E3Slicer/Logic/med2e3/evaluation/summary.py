@@ -18,6 +18,7 @@ from med2e3.evaluation.attention import mean_distances
 from med2e3.evaluation.intervals import Bootstrap, Estimate
 from med2e3.evaluation.measure import Result
 from med2e3.evaluation.plan import TASKS
+from med2e3.evaluation.radiology import PREFIX
 from med2e3.evaluation.text_metrics import TITLES
 
 MICRO, MACRO = "micro", "macro"
@@ -90,7 +91,8 @@ def _of_task(
     task: str, results: Sequence[Result], chosen: list[int], bootstrap: Bootstrap
 ) -> list[Figure]:
     figures = []
-    for metric in _TASK_METRICS:
+    special = {n for i in chosen for n in results[i].metrics if n.startswith(PREFIX)}
+    for metric in (*_TASK_METRICS, *sorted(special)):
         held = [i for i in chosen if metric in results[i].metrics]
         if not held:
             continue

@@ -6,10 +6,12 @@ must not be called METEOR.  Knows nothing of tasks or files of results.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from med2e3.errors import InputError
 from med2e3.evaluation import meteor, overlap
 from med2e3.evaluation.wordnet import WordNet
 
@@ -34,12 +36,33 @@ class TextMetricOptions:
         bertscore: folder of the encoder; None leaves BERTScore out.
         bertscore_layer: see :class:`~med2e3.evaluation.bertscore.BertScore`.
         device: where the encoder runs: ``auto``, ``cuda``, ``mps`` or ``cpu``.
+        radiology: metrics of :mod:`med2e3.evaluation.radiology`, for reports.
     """
 
     wordnet: Path | None = None
     bertscore: Path | None = None
     bertscore_layer: int | None = None
     device: str = "cpu"
+    radiology: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Refuse what will not do later, before anything heavy is loaded.
+
+        Raises:
+            InputError: for a folder that does not hold what it should.
+        """
+        if self.wordnet is not None:
+            WordNet(self.wordnet)
+        if self.bertscore is not None and not (self.bertscore / "config.json").is_file():
+            raise InputError(
+                f"The folder {self.bertscore.name!r} holds no encoder for BERTScore.",
+                hint="Give a folder of transformers with model.safetensors, such as roberta-large.",
+            )
+        if self.radiology and importlib.util.find_spec("radeval") is None:
+            raise InputError(
+                "Radiology metrics need the package radeval, which is not installed.",
+                hint="See docs/evaluation.md, or leave --radiology-metric out.",
+            )
 
 
 class TextMetrics:
