@@ -20,6 +20,7 @@ from unit.evaluation.evaluation_data import make_store, samples_of
 from unit.evaluation.test_evaluation_bertscore import tiny_bert
 
 from fixtures.random_model import question_tokenizer
+from med2e3.cli.main import app
 from med2e3.data.sample import write_samples
 from med2e3.data.store import VolumeStore
 from med2e3.evaluation.asked import question_of
@@ -41,10 +42,10 @@ def finished(
 ) -> Path:
     """An evaluation that nothing disturbed."""
     folder = tmp_path_factory.mktemp("finished")
-    answer = subprocess.run(
-        command(model_folder, store.root, folder, *TEST), capture_output=True, check=False
-    )
-    assert answer.returncode == 0, answer.stderr.decode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MED2E3_HOME", str(tmp_path_factory.mktemp("home")))
+        words = command(model_folder, store.root, folder, *TEST)[3:]
+        app(args=words, standalone_mode=False)
     return folder
 
 

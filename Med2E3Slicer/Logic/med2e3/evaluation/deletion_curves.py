@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,11 +16,12 @@ import numpy as np
 from med2e3.data.sample import Sample
 from med2e3.evaluation.deletions import HIGHEST, LOWEST, ORDERS, RANDOM, Deletion
 from med2e3.evaluation.intervals import Bootstrap, Estimate
+from med2e3.evaluation.summary import MICRO
 
 CONFIDENCE, ACCURACY = "confidence", "accuracy"
 CURVES_FILE, PICTURE_FILE = "faithfulness.csv", "faithfulness.png"
 _COLUMNS = (
-    *("task", "measure", "removed_slices", "count", "value", "low", "high"),
+    *("task", "group", "measure", "removed_slices", "count", "value", "low", "high"),
     *("samples", "volumes", "notice"),
 )
 _COLOURS = {HIGHEST: "#c0392b", RANDOM: "#7f8c8d", LOWEST: "#2471a3"}
@@ -37,6 +38,7 @@ class Curve:
 
     Args:
         task: the samples' task.
+        group: a topic, or :data:`~med2e3.evaluation.summary.MICRO` for all samples of the task.
         measure: :data:`CONFIDENCE` or :data:`ACCURACY`.
         order: which slices were removed.
         removed: how many, at each point.
@@ -44,6 +46,7 @@ class Curve:
     """
 
     task: str
+    group: str
     measure: str
     order: str
     removed: tuple[int, ...]
@@ -55,7 +58,7 @@ class Area:
     """How much lower the curve for the highest-scored slices lies than another one.
 
     Args:
-        task, measure: as in :class:`Curve`.
+        task, group, measure: as in :class:`Curve`.
         against: the other curve's order.
         estimate: the mean difference of the two curves over the removed share of slices, from
             none to the most that were removed (trapezoids); above 0 when removing the
@@ -63,6 +66,7 @@ class Area:
     """
 
     task: str
+    group: str
     measure: str
     against: str
     estimate: Estimate
@@ -71,7 +75,7 @@ class Area:
 def curves_of(
     samples: Mapping[str, Sample], deletions: Sequence[Deletion], *, seed: int = 0
 ) -> tuple[list[Curve], list[Area]]:
-    """Curves and areas for each task.
+    """Curves and areas for each task, by topic and over all its samples.
 
     Args:
         samples: by id.
@@ -80,9 +84,7 @@ def curves_of(
     """
     curves: list[Curve] = []
     areas: list[Area] = []
-    tasks = {d.id: samples[d.id].task for d in deletions}
-    for task in sorted(set(tasks.values())):
-        own = [d for d in deletions if tasks[d.id] == task]
+    for task, group, own in _groups(samples, deletions):
         bootstrap = Bootstrap([samples[d.id].volume for d in own], seed=seed)
         for measure in (CONFIDENCE, ACCURACY):
             held = [i for i, d in enumerate(own) if measure == CONFIDENCE or d.right]
@@ -95,12 +97,23 @@ def curves_of(
                 for order in ORDERS
             }
             for order, values in rows.items():
-                points = [bootstrap.mean(column.copy(), chosen) for column in values.T]
-                curves.append(Curve(task, measure, order, removed, tuple(points)))
+                points = tuple(bootstrap.mean(column.copy(), chosen) for column in values.T)
+                curves.append(Curve(task, group, measure, order, removed, points))
             for other in (RANDOM, LOWEST):
                 between = _area(rows[other] - rows[HIGHEST], removed)
-                areas.append(Area(task, measure, other, bootstrap.mean(between, chosen)))
+                areas.append(Area(task, group, measure, other, bootstrap.mean(between, chosen)))
     return curves, areas
+
+
+def _groups(
+    samples: Mapping[str, Sample], deletions: Sequence[Deletion]
+) -> Iterator[tuple[str, str, list[Deletion]]]:
+    """Each task's topics, then all its samples."""
+    for task in sorted({samples[d.id].task for d in deletions}):
+        own = [d for d in deletions if samples[d.id].task == task]
+        for topic in sorted({samples[d.id].topic for d in own} - {""}):
+            yield task, topic, [d for d in own if samples[d.id].topic == topic]
+        yield task, MICRO, own
 
 
 def _values(deletion: Deletion, measure: str) -> dict[str, list[float]]:
@@ -123,7 +136,8 @@ def curves_table(curves: Sequence[Curve], notice: str) -> str:
     for curve in curves:
         for count, point in zip(curve.removed, curve.points, strict=True):
             ends = [None if np.isnan(end) else end for end in (point.low, point.high)]
-            about, counts = (curve.task, curve.measure, curve.order), (point.samples, point.volumes)
+            about = (curve.task, curve.group, curve.measure, curve.order)
+            counts = (point.samples, point.volumes)
             writer.writerow((*about, count, point.value, *ends, *counts, notice))
     return stream.getvalue()
 
@@ -139,15 +153,16 @@ def section(areas: Sequence[Area]) -> str:
         "between two curves; above 0, removing the highest-scored slices costs more than removing "
         "the others, as it should where the answer rests on them.",
         "",
-        "| task | measure | highest-scored against | area (points) [95 % interval] | samples |",
-        "|---|---|---|---|---|",
+        "| task | group | measure | highest-scored against | area (points) [95 % interval] "
+        "| samples |",
+        "|---|---|---|---|---|---|",
     ]
     for area in areas:
         e = area.estimate
         ends = "" if np.isnan(e.low) else f" [{e.low * 100:.2f}, {e.high * 100:.2f}]"
         lines.append(
-            f"| {area.task} | {area.measure} | {area.against} | {e.value * 100:.2f}{ends} "
-            f"| {e.samples} |"
+            f"| {area.task} | {area.group} | {area.measure} | {area.against} "
+            f"| {e.value * 100:.2f}{ends} | {e.samples} |"
         )
     return "\n".join([*lines, "", f"![deletion curves]({PICTURE_FILE})"])
 
@@ -165,16 +180,17 @@ def as_json(curves: Sequence[Curve], areas: Sequence[Area]) -> dict[str, Any]:
 
 
 def picture(curves: Sequence[Curve], notice: str) -> bytes:
-    """The curves with their intervals, one panel for each task and measure, as PNG."""
+    """The tasks' curves with their intervals, one panel for each measure, as PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    panels = list(dict.fromkeys((curve.task, curve.measure) for curve in curves))
+    whole = [curve for curve in curves if curve.group == MICRO]
+    panels = list(dict.fromkeys((curve.task, curve.measure) for curve in whole))
     figure = Figure(figsize=(4.2 * len(panels), 3.6), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     for number, (task, measure) in enumerate(panels):
         axes = figure.add_subplot(1, len(panels), number + 1)
-        for curve in curves:
+        for curve in whole:
             if (curve.task, curve.measure) != (task, measure):
                 continue
             colour, where = _COLOURS[curve.order], range(len(curve.removed))
