@@ -69,11 +69,13 @@ def test_the_prompt_is_what_a_session_would_send(collator: Collator) -> None:
 
 
 def test_the_image_alone_is_asked_for_alignment(collator: Collator) -> None:
-    ids, _ = collator.encode(sample(task="report", question=""))
-    text = collator.processor.tokenizer.decode(
-        [i for i in ids if i != collator.processor.image_token_id]
-    )
-    assert "USER: ASSISTANT: a liver" in " ".join(text.split())
+    """As the reference's alignment has it: the volume, then the report, nothing around them."""
+    ids, labels = collator.encode(sample(task="report", question=""))
+    volume = [collator.processor.image_token_id] * collator.processor.num_image_tokens
+    assert ids[: len(volume)] == volume
+    assert collator.processor.decode_answer(ids[len(volume) :]).strip() == "a liver"
+    assert labels == [IGNORED] * len(volume) + ids[len(volume) :]
+    assert collator.processor.tokenizer.eos_token_id not in labels
 
 
 def test_a_question_that_leaves_no_room_is_refused(collator: Collator) -> None:

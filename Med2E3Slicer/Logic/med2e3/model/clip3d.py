@@ -136,7 +136,11 @@ class M3DClipModel(PreTrainedModel):
         self.text_projection = nn.Linear(question.hidden_size, config.width)
         self.logit_scale = nn.Parameter(torch.tensor(config.logit_scale_init))
         self.post_init()
-        if config.text_feature == "class_token":  # no gradient reaches it; DDP wants to know
+        self.freeze_unused()
+
+    def freeze_unused(self) -> None:
+        """Freeze what no gradient reaches; DDP would wait for it."""
+        if self.config.text_feature == "class_token" and self.question_encoder.pooler is not None:
             self.question_encoder.pooler.requires_grad_(False)
 
     def _init_weights(self, module: nn.Module) -> None:

@@ -73,7 +73,9 @@ class Collator:
         Raises:
             InputError: when the volume alone fills the context.
         """
-        turns = _user_turns(sample)
+        if not sample.history and not sample.question.replace(IMAGE_MARK, "").strip():
+            return self._image_alone(sample)
+        turns = _question(sample).user_turns
         answers = [turn.answer for turn in sample.history] + [sample.target]
         end = END_OF_ANSWER[self.processor.prompt]
         ids: list[int] = []
@@ -92,6 +94,13 @@ class Collator:
                 hint="Shorten it, or take it out of the training data.",
             )
         return list(ids), labels
+
+    def _image_alone(self, sample: Sample) -> tuple[list[int], list[int]]:
+        """The volume and its report, nothing around them and no end: the reference's alignment."""
+        before = self._ids(IMAGE_MARK)
+        ids = self._ids(IMAGE_MARK + sample.target.strip())
+        labels = [IGNORED] * len(before) + ids[len(before) :]
+        return list(ids[: self.context_length]), labels[: self.context_length]
 
     def slice_target(self, sample: Sample) -> Tensor:
         """(N,): uniform over the sample's slices, or all 0."""
@@ -112,12 +121,6 @@ def pad_right(rows: Sequence[Sequence[int]], value: int) -> Tensor:
     for i, row in enumerate(rows):
         padded[i, : len(row)] = torch.tensor(row, dtype=torch.long)
     return padded
-
-
-def _user_turns(sample: Sample) -> tuple[str, ...]:
-    if not sample.question.replace(IMAGE_MARK, "").strip() and not sample.history:
-        return (IMAGE_MARK,)
-    return _question(sample).user_turns
 
 
 def _scoring_text(sample: Sample) -> str:

@@ -16,14 +16,20 @@ class ContrastiveCollator:
 
     Args:
         processor: its question tokenizer reads the texts.
+        max_length: tokens of a text at most, its end token included.
     """
 
-    def __init__(self, processor: Med2E3Processor) -> None:
-        self.processor = processor
+    def __init__(self, processor: Med2E3Processor, max_length: int) -> None:
+        self.tokenizer = processor.question_tokenizer
+        self.max_length = max_length
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor | bool]:
         """``pixel_values`` (B, 1, N, H, W), ``input_ids`` and ``attention_mask`` (B, L)."""
-        texts = [self.processor.encode_question(example.samples[0].answer) for example in examples]
+        texts = self.tokenizer(
+            [example.samples[0].answer for example in examples],
+            max_length=self.max_length,
+            truncation=True,
+        ).input_ids
         return {
             "pixel_values": stack_voxels(examples),
             "input_ids": pad_right(texts, 0),

@@ -98,6 +98,7 @@ class Stage:
             ablations are such fields).
         text_feature: of a ``contrastive`` stage: ``class_token`` as in M3D-CLIP, or ``pooled``,
             which also trains what TG-IS reads.
+        contrast: fields of :class:`~med2e3.model.clip3d.M3DClipConfig` for a ``contrastive`` stage.
         fresh: parts that begin anew, at random by the recipe's seed.
         grounding_weight: weight of the score grounding loss; 0 as published.
         answer_weight: weight of the answers' loss (0 trains the scores alone).
@@ -116,6 +117,7 @@ class Stage:
     model: Mapping[str, Any] = field(default_factory=dict)
     fresh: tuple[str, ...] = ()
     text_feature: str = "class_token"
+    contrast: Mapping[str, Any] = field(default_factory=dict)
     grounding_weight: float = 0.0
     answer_weight: float = 1.0
     attributes: tuple[str, ...] = ("plane", "phase", "region")

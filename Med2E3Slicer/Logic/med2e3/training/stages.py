@@ -30,7 +30,7 @@ from med2e3.training.dense import DenseCollator, DensePretraining
 from med2e3.training.examples import Examples
 from med2e3.training.lora import add_adapters, merge_adapters
 from med2e3.training.parts import begin_anew, train_only, with_variant
-from med2e3.training.recipe import Stage
+from med2e3.training.recipe import RECIPES, Stage
 from med2e3.training.trainer import Med2E3Trainer, OrderedTrainer
 
 #: folder of the model that a stage leaves
@@ -101,9 +101,12 @@ def run_stage(stage: Stage, start: Path, data: Path, output: Path, *, seed: int)
         **learner.options,
     )
     trainer.train(resume_from_checkpoint=_last_checkpoint(output))
-    if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
-        _gather(trainer)
+    whole = _gathered(trainer)
     if trainer.is_world_process_zero():
+        if whole is not None:
+            model, processor = _load(start, stage, seed)
+            learner = _learner(stage, model, processor, store)
+            learner.module.load_state_dict(whole)
         write_text(output / HISTORY, json.dumps(trainer.state.log_history, indent=1) + "\n")
         _write(stage, learner, model, processor, output)
     trainer.accelerator.wait_for_everyone()
@@ -137,14 +140,24 @@ def _arguments(stage: Stage, output: Path, seed: int) -> TrainingArguments:
         "data_seed": seed,
         "remove_unused_columns": False,
     }
+    given = dict(stage.arguments)
+    for name in ("deepspeed", "fsdp_config"):
+        if isinstance(given.get(name), str):
+            given[name] = _shipped(given[name])
     try:
-        return TrainingArguments(**(defaults | dict(stage.arguments) | fixed))
+        return TrainingArguments(**(defaults | given | fixed))
     except (TypeError, ValueError, ImportError) as error:
         raise InputError(
             f"The training arguments of stage {stage.name!r} cannot be used.",
             hint="They are those of transformers' TrainingArguments.",
             detail=repr(error),
         ) from error
+
+
+def _shipped(name: str) -> str:
+    """A file of settings for many GPUs: the user's own, or one that ships (``zero3``)."""
+    shipped = RECIPES / "distributed" / f"{name}.json"
+    return str(shipped) if shipped.is_file() and not Path(name).exists() else name
 
 
 def _learner(
@@ -192,19 +205,32 @@ def _contrastive(
         raise InputError(
             f"The stage {stage.name!r} needs a model with a 3D encoder and a question encoder."
         )
-    clip = M3DClipModel(
-        M3DClipConfig(
+    fields: dict[str, Any] = {
+        "projection_size": config.vision_3d.hidden_size,
+        "text_feature": stage.text_feature,
+        "max_text_length": min(128, int(config.question.max_position_embeddings)),
+    }
+    unknown = sorted(set(stage.contrast) - set(M3DClipConfig.__annotations__))
+    if unknown:
+        raise InputError(f"'contrast' of stage {stage.name!r} has no field {unknown[0]!r}.")
+    try:
+        clip_config = M3DClipConfig(
             vision_3d_config=config.vision_3d.to_dict(),
             question_config=config.question.to_dict(),
-            projection_size=config.vision_3d.hidden_size,
-            text_feature=stage.text_feature,
+            **(fields | dict(stage.contrast)),
         )
-    )
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"'contrast' of stage {stage.name!r} cannot be used.", detail=repr(error)
+        ) from error
+    clip = M3DClipModel(clip_config)
     clip.vision_3d = model.vision_3d  # trained in place
     clip.question_encoder = model.question_encoder
     for name in ("vision_3d", "question_encoder"):
         getattr(clip, name).requires_grad_(name in stage.train)
-    return Learner(clip, ContrastiveCollator(processor), OrderedTrainer, {})
+    clip.freeze_unused()
+    collator = ContrastiveCollator(processor, clip_config.max_text_length)
+    return Learner(clip, collator, OrderedTrainer, {})
 
 
 def _last_checkpoint(output: Path) -> str | None:
@@ -241,8 +267,9 @@ def _write(
     shutil.rmtree(output / _CHECKPOINTS, ignore_errors=True)
 
 
-def _gather(trainer: OrderedTrainer) -> None:
-    """Bring sharded weights back into the module, on every process."""
-    state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-    if state:
-        trainer.model.load_state_dict(state)
+def _gathered(trainer: OrderedTrainer) -> dict[str, Any] | None:
+    """The whole weights where they are sharded over processes (on the first one), else None."""
+    if not (trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled):
+        return None
+    state: dict[str, Any] | None = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    return state
