@@ -15,6 +15,8 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
+    BertConfig,
+    BertForPreTraining,
     BertModel,
     CLIPConfig,
     CLIPModel,
@@ -297,6 +299,36 @@ def test_parts_begin_at_random_when_only_their_sizes_are_given(
     assert model.vision_3d.patch_embedding.position_embeddings.std() > 0
 
 
+def test_a_bert_takes_the_place_of_the_pairs_own(tmp_path: Path, parts: dict[str, Path]) -> None:
+    """As the contrastive stage begins: BERT as published, with names of its early days."""
+    tokenizer = question_tokenizer()
+    torch.manual_seed(8)
+    sizes = BERT | {"vocab_size": len(tokenizer), "hidden_size": 8}
+    BertForPreTraining(BertConfig(**sizes)).save_pretrained(tmp_path / "bert")
+    tokenizer.save_pretrained(tmp_path / "bert")
+    expected = BertModel.from_pretrained(tmp_path / "bert").eval()
+
+    def as_in_2018(weights: dict[str, Tensor]) -> None:
+        for key in list(weights):
+            old = key.replace("LayerNorm.weight", "LayerNorm.gamma")
+            weights[old.replace("LayerNorm.bias", "LayerNorm.beta")] = weights.pop(key)
+
+    edit(tmp_path / "bert", as_in_2018)
+    parts["question_encoder"] = tmp_path / "bert"
+    folder = put_together(tmp_path, parts)
+    model, clip = load(folder), M3DClipModel.from_pretrained(parts["vision_3d"]).eval()
+    ids = torch.arange(5, 17).reshape(2, 6)
+    with torch.no_grad():
+        pooled = model.encode_question(ids, torch.ones_like(ids))
+        torch.testing.assert_close(pooled, expected(ids).pooler_output)
+        assert torch.equal(model.vision_3d(volumes()), clip.vision_3d(volumes()))
+    (tmp_path / "new.json").write_text(json.dumps({"vision_3d_config": VISION}))
+    named = {name: str(path) for name, path in parts.items()}
+    named["vision_3d"] = str(tmp_path / "new.json")
+    report = assemble(tmp_path / "new", Parts(**named), variant=LIMIT)
+    assert set(report.fresh) == {"vision_3d", "connector_2d", "connector_3d", "tgis"}
+
+
 def edit(folder: Path, change: Any) -> None:
     path = folder / "model.safetensors"
     weights = load_file(path)
@@ -358,7 +390,7 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path, parts: dict[str, Path]) 
     refused("do not fit together", {"aggregation": "sum"})
     refused("context length is 4", {"context_length": 4})
     refused("reads 2048 tokens at most", {"context_length": 4096})
-    refused("does not belong to the 3D encoder", question_tokenizer=named["llm"])
+    refused("does not belong to the question encoder", question_tokenizer=named["llm"])
     with pytest.raises(InputError, match="ends an answer in the wording 'qwen2'"):
         assemble(tmp_path / "out", Parts(**named), variant=LIMIT, prompt="qwen2")
     with pytest.raises(InputError, match="no wording 'klingon'"):

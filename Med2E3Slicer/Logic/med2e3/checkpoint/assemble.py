@@ -18,10 +18,12 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoModelForCausalLM, BertModel
 
 from med2e3.checkpoint.check import match_weights
+from med2e3.checkpoint.keys import WITHOUT_TEXT
 from med2e3.checkpoint.sources import (
     Source,
     language_source,
     locate,
+    question_source,
     slice_source,
     volume_source,
 )
@@ -49,13 +51,15 @@ class Parts:
         llm: the language model.
         vision_2d: the slice encoder; None for a variant without.
         vision_3d: M3D-CLIP (the 3D and the question encoder); None for a variant without.
+        question_encoder: a BERT; by default the one of M3D-CLIP.
         tokenizer: the language model's; by default the one in its folder.
-        question_tokenizer: the question encoder's; by default the one in M3D-CLIP's folder.
+        question_tokenizer: the question encoder's; by default the one in its folder.
     """
 
     llm: str
     vision_2d: str | None = None
     vision_3d: str | None = None
+    question_encoder: str | None = None
     tokenizer: str | None = None
     question_tokenizer: str | None = None
 
@@ -109,11 +113,13 @@ def assemble(
     llm = language_source(parts.llm)
     vision_2d = slice_source(parts.vision_2d) if parts.vision_2d else None
     vision_3d = volume_source(parts.vision_3d) if parts.vision_3d else None
+    question = question_source(parts.question_encoder) if parts.question_encoder else None
     tokenizer, habits, family = _language_tokenizer(parts, llm)
     wording = prompt or LANGUAGE_MODELS[family][0]
     end_ids = _end_ids(tokenizer, wording)
-    config = _configuration(llm, vision_2d, vision_3d, wording, variant or {})
-    processor = _processor(config, tokenizer, habits, _question_tokenizer(parts, vision_3d, config))
+    config = _configuration(llm, vision_2d, vision_3d, question, wording, variant or {})
+    question_tokenizer = _question_tokenizer(parts, question or vision_3d, config)
+    processor = _processor(config, tokenizer, habits, question_tokenizer)
 
     say("Checking every weight")
     given = {
@@ -122,15 +128,19 @@ def assemble(
             ("llm", llm),
             ("vision2d_model", vision_2d),
             ("vision3d_model", vision_3d),
+            ("question_encoder", question),
         )
         if source is not None
     }
-    fresh = _fresh_parts(llm, vision_2d, vision_3d, config)
+    rules = {folder: source.rules for folder, source in given.items()}
+    if question is not None and vision_3d is not None:
+        rules["vision3d_model"] = (*WITHOUT_TEXT, *vision_3d.rules)
+    fresh = _fresh_parts(llm, vision_2d, vision_3d, question, config)
     state, unused = match_weights(
         {folder: source.weights for folder, source in given.items()},
         vision_2d.kind if vision_2d else "siglip",
         config,
-        rules={folder: source.rules for folder, source in given.items()},
+        rules=rules,
         fresh=fresh,
     )
     new = _fresh_weights(config, fresh, seed)
@@ -150,6 +160,7 @@ def _configuration(
     llm: Source,
     vision_2d: Source | None,
     vision_3d: Source | None,
+    question: Source | None,
     prompt: str,
     variant: Mapping[str, Any],
 ) -> Med2E3Config:
@@ -158,6 +169,8 @@ def _configuration(
         fields["vision_2d_config"] = vision_2d.config
     if vision_3d is not None:
         fields |= vision_3d.config
+    if question is not None:
+        fields["question_config"] = question.config
     if variant.get("text_feature", "m3d_clip") != "m3d_clip":
         fields["score_temperature"] = 1.0  # as in paper v1
     try:
@@ -224,13 +237,13 @@ def _end_ids(tokenizer: Any, prompt: str) -> list[int]:
     return list(dict.fromkeys([learned, tokenizer.eos_token_id]))
 
 
-def _question_tokenizer(parts: Parts, vision_3d: Source | None, config: Med2E3Config) -> Any:
+def _question_tokenizer(parts: Parts, encoder: Source | None, config: Med2E3Config) -> Any:
     """BERT's tokenizer, or None where nothing reads the question with it."""
     if not config.uses_question_encoder:
         return None
     folder = locate(parts.question_tokenizer) if parts.question_tokenizer else None
-    if folder is None and vision_3d is not None:
-        folder = vision_3d.folder
+    if folder is None and encoder is not None:
+        folder = encoder.folder
     if folder is None:
         raise InputError(
             "The question encoder needs a tokenizer.",
@@ -239,8 +252,8 @@ def _question_tokenizer(parts: Parts, vision_3d: Source | None, config: Med2E3Co
     tokenizer = load_tokenizer(folder, _QUESTION_TOKENIZER)
     if len(tokenizer) > config.question.vocab_size:
         raise InputError(
-            f"The question tokenizer does not belong to the 3D encoder: it has {len(tokenizer)} "
-            f"tokens, the text encoder {config.question.vocab_size}.",
+            "The question tokenizer does not belong to the question encoder: it has "
+            f"{len(tokenizer)} tokens, the encoder {config.question.vocab_size}.",
             hint="Use the tokenizer files of M3D-CLIP (bert-base-uncased).",
         )
     return tokenizer
@@ -267,20 +280,26 @@ def _processor(
 
 
 def _fresh_parts(
-    llm: Source, vision_2d: Source | None, vision_3d: Source | None, config: Med2E3Config
+    llm: Source,
+    vision_2d: Source | None,
+    vision_3d: Source | None,
+    question: Source | None,
+    config: Med2E3Config,
 ) -> tuple[str, ...]:
     random = {
-        "language_model": not llm.weights,
-        "vision_2d": config.uses_2d and vision_2d is not None and not vision_2d.weights,
-        "vision_3d": config.uses_3d and vision_3d is not None and not vision_3d.weights,
-        "question_encoder": config.uses_question_encoder
-        and vision_3d is not None
-        and not vision_3d.weights,
+        "language_model": _is_random(llm),
+        "vision_2d": config.uses_2d and _is_random(vision_2d),
+        "vision_3d": config.uses_3d and _is_random(vision_3d),
+        "question_encoder": config.uses_question_encoder and _is_random(question or vision_3d),
         "connector_2d": config.uses_2d,
         "connector_3d": config.uses_3d,
         "tgis": config.scores_slices and config.text_feature != "llm_embedding",
     }
     return tuple(name for name, is_random in random.items() if is_random)
+
+
+def _is_random(source: Source | None) -> bool:
+    return source is not None and not source.weights
 
 
 def _fresh_weights(config: Med2E3Config, parts: tuple[str, ...], seed: int) -> dict[str, Tensor]:

@@ -83,6 +83,14 @@ _OWN_CLIP: Rules = (
     (r"(?:vision_norm|image_projection|text_projection)\.\w+|logit_scale", None),
     (r"((?:vision_3d|question_encoder)\..+)", r"\1"),
 )
+_BERT: Rules = (
+    (r"cls\..+", None),  # heads of its pre-training
+    (r"(?:bert\.)?(.+\.LayerNorm)\.gamma", r"question_encoder.\1.weight"),
+    (r"(?:bert\.)?(.+\.LayerNorm)\.beta", r"question_encoder.\1.bias"),
+    (r"(?:bert\.)?((?:embeddings|encoder|pooler)\..+)", r"question_encoder.\1"),
+)
+#: put before the rules of an M3D-CLIP whose text encoder another one replaces
+WITHOUT_TEXT: Rules = ((r"(?:language_encoder|question_encoder)\..+", None),)
 
 #: kind of a public model → rules for its own folder; what only serves its first use is known
 SOURCE_RULES: dict[str, Rules] = {
@@ -90,6 +98,7 @@ SOURCE_RULES: dict[str, Rules] = {
     "siglip": (*_BUFFERS, *_TEXT_PART, *_SIGLIP),
     "clip": (*_BUFFERS, *_TEXT_PART, *_CLIP),
     "dinov2": _DINOV2,
+    "bert": (*_BUFFERS, *_BERT),
     "m3d_clip": (*_BUFFERS, *_VISION_3D),  # as published
     "m3d_clip_pair": (*_BUFFERS, *_OWN_CLIP),  # ours
 }

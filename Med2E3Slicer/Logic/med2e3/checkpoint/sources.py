@@ -107,6 +107,14 @@ def slice_source(name: str) -> Source:
     return Source(folder, vision_2d_fields(own, kind), kind, read_weights(folder) if folder else {})
 
 
+def question_source(name: str) -> Source:
+    """A BERT, with or without the heads of its pre-training."""
+    folder, values = _open(name)
+    _known(values, ("bert",), "question encoders")
+    plain = {k: v for k, v in values.items() if k not in ("auto_map", "_name_or_path")}
+    return Source(folder, plain, "bert", read_weights(folder) if folder else {})
+
+
 def volume_source(name: str) -> Source:
     """M3D-CLIP, as published or as this software trained it: the 3D and the question encoder."""
     folder, values = _open(name)

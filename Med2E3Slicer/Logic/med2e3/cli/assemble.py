@@ -44,6 +44,13 @@ def assemble(
             rich_help_panel=_PARTS,
         ),
     ] = None,
+    question_encoder: Annotated[
+        str | None,
+        typer.Option(
+            help="A BERT that reads the question, if not M3D-CLIP's own; for training M3D-CLIP.",
+            rich_help_panel=_PARTS,
+        ),
+    ] = None,
     tokenizer: Annotated[
         str | None,
         typer.Option(
@@ -54,7 +61,7 @@ def assemble(
     question_tokenizer: Annotated[
         str | None,
         typer.Option(
-            help="The question encoder's tokenizer (vocab.txt), if it is not in M3D-CLIP's folder.",
+            help="The question encoder's tokenizer (vocab.txt), if it is not in that one's folder.",
             rich_help_panel=_PARTS,
         ),
     ] = None,
@@ -106,7 +113,7 @@ def assemble(
     err = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
     report = building.assemble(
         target,
-        building.Parts(llm, vision_2d, vision_3d, tokenizer, question_tokenizer),
+        building.Parts(llm, vision_2d, vision_3d, question_encoder, tokenizer, question_tokenizer),
         variant={name: value for name, value in given.items() if value is not None},
         prompt=prompt,
         seed=seed,
