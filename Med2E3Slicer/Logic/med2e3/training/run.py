@@ -59,7 +59,8 @@ def train(
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     set_seed(recipe.seed)
-    state = PartialState()
+    # without an accelerator several processes find each other only when told that they are on CPUs
+    state = PartialState(cpu=not torch.accelerator.is_available())
     if not state.is_main_process:
         say = _silent
     with state.main_process_first():

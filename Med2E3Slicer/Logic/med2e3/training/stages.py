@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import TrainingArguments
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 from transformers.trainer_utils import get_last_checkpoint
 
 from med2e3.atomic import write_text
@@ -104,6 +105,7 @@ def run_stage(stage: Stage, start: Path, data: Path, output: Path, *, seed: int)
     whole = _gathered(trainer)
     if trainer.is_world_process_zero():
         if whole is not None:
+            unset_hf_deepspeed_config()  # or this process alone would wait to shard the new one
             model, processor = _load(start, stage, seed)
             learner = _learner(stage, model, processor, store)
             learner.module.load_state_dict(whole)
@@ -133,6 +135,7 @@ def _arguments(stage: Stage, output: Path, seed: int) -> TrainingArguments:
         "save_strategy": "steps",
         "lr_scheduler_type": "cosine",
         "disable_tqdm": True,
+        "use_cpu": not torch.accelerator.is_available(),
     }
     fixed = {
         "output_dir": str(output / _CHECKPOINTS),

@@ -7,15 +7,19 @@ processes and TensorBoard are the library's.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import Sampler, SequentialSampler
 from transformers import Trainer
 
 from med2e3.training.losses import grounding_loss
+
+_BESIDE = "beside_adapters.safetensors"
 
 
 class OrderedTrainer(Trainer):
@@ -51,6 +55,30 @@ class OrderedTrainer(Trainer):
                 ]
             optimizer.param_groups[:] = groups
         return optimizer
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        """As the library's, which keeps adapters only: also the parts that learn beside them."""
+        super()._save(output_dir, state_dict)
+        beside = {n: p.detach().cpu().contiguous() for n, p in self._beside_adapters().items()}
+        if beside:
+            save_file(beside, Path(output_dir or self.args.output_dir) / _BESIDE)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        beside = self._beside_adapters()
+        if beside:
+            stored = load_file(Path(resume_from_checkpoint) / _BESIDE)
+            with torch.no_grad():
+                for name, parameter in beside.items():
+                    parameter.copy_(stored[name])
+
+    def _beside_adapters(self) -> dict[str, nn.Parameter]:
+        """What learns in a model with adapters and is none; nothing where weights are sharded."""
+        sharded = self.is_deepspeed_enabled or self.is_fsdp_enabled  # saved whole by the library
+        if sharded or not hasattr(self.model, "peft_config"):
+            return {}
+        named: Iterable[tuple[str, nn.Parameter]] = self.model.named_parameters()
+        return {n: p for n, p in named if p.requires_grad and ".lora_" not in n}
 
     def note(self, name: str, value: Tensor) -> None:
         """Keep a part of the loss, to be logged as its mean since the last log."""
