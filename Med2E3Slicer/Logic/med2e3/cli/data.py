@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from med2e3.cli.models import Json, Quiet
 from med2e3.cli.options import Plane, SliceOrder, TrustSpacing, Window
+from med2e3.cli.synthesize import synthesize
 from med2e3.errors import Cancelled, InputError, Med2E3Error
 from med2e3.volume import PLANES, SLICE_ORDERS, parse_window
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Prepare training volumes, find copies among them, check them.", no_args_is_help=True
 )
+app.command()(synthesize)
 
 Store = Annotated[
     Path, typer.Argument(metavar="STORE", help="Folder of prepared volumes.", show_default=False)

@@ -13,15 +13,18 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import SimpleITK
 from PIL import Image
 
 from med2e3.synthetic.anatomy import REGIONS, UNKNOWN
 from med2e3.synthetic.fields import Rng
-from med2e3.synthetic.lesions import label_lungs
+from med2e3.synthetic.lungs import label_lungs
 from med2e3.synthetic.scene import Float32, Scene
 
 FOLDER = Path("labels", "nih_body_slices")
-_SCORE = re.compile(r"_score_(-?\d+\.\d+)_")
+#: 055_score_0.55636_001008_05_2_57.png: the score, then the patient
+_NAME = re.compile(r"_score_(-?\d+\.\d+)_(\d+)_")
 #: HU of grey value 0 and of 255
 _LOW, _HIGH = -175.0, 275.0
 #: rows and columns that every body is brought to, and their spacing with that of slices (mm)
@@ -32,8 +35,14 @@ _MM_PER_SCORE = 50.0
 #: where the middle of a region's volume may lie, as score, and half of its length
 _MIDDLES = {"chest": (-7.4, -5.4), "abdomen": (-2.2, 1.2), "pelvis": (4.6, 7.2)}
 _HALF = (1.8, 3.0)
-#: a slice whose border is body for a larger part than this was cut or zoomed
-_LARGEST_CUT = 0.12
+#: a slice one of whose borders is body for a larger part than this was cut or zoomed
+_LARGEST_CUT = 0.25
+#: below the hips there are two thighs, and no torso
+_LOWEST = 10.5
+#: pixels are averaged in blocks of this side to find the body, whose mean grey is above
+_BLOCK, _BODY_GREY = 4, 30
+#: what is thinner than twice this (blocks) is a table or a blanket
+_THIN = 3
 
 
 @dataclass(frozen=True)
@@ -42,10 +51,12 @@ class BodySlice:
 
     Args:
         score: how low in the body it lies.
+        patient: number of the patient.
         hu: (rows, columns), patient's right on the left.
     """
 
     score: float
+    patient: str
     hu: Float32
 
 
@@ -54,12 +65,20 @@ def read_slices(shared: Path) -> tuple[BodySlice, ...]:
     """All slices that are whole, from head to feet; empty where the folder is not there."""
     found = []
     for path in sorted((shared / FOLDER).glob("*.png")):
-        match = _SCORE.search(path.name)
+        match = _NAME.search(path.name)
         grey = np.asarray(Image.open(path).convert("L"))
-        border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
-        if match and (border > 60).mean() < _LARGEST_CUT:
-            found.append(BodySlice(float(match[1]), _body_of(grey)))
+        borders = (grey[0], grey[-1], grey[:, 0], grey[:, -1])
+        cut = max(float((border > 60).mean()) for border in borders) >= _LARGEST_CUT
+        if match and not cut and float(match[1]) < _LOWEST:
+            found.append(BodySlice(float(match[1]), match[2], _body_of(grey)))
     return tuple(sorted(found, key=lambda s: s.score))
+
+
+def slices_of_split(shared: Path, test: bool) -> tuple[BodySlice, ...]:
+    """Every third slice is for the test; no patient has slices in both."""
+    slices = read_slices(shared)
+    patients = {s.patient for s in slices[1::3]}
+    return tuple(s for s in slices if (s.patient in patients) == test)
 
 
 def make_composite(rng: Rng, slices: tuple[BodySlice, ...], region: str | None = None) -> Scene:
@@ -105,15 +124,22 @@ def _framed(hu: Float32, rng: Rng) -> Float32:
     return framed
 
 
-def _body_of(grey: np.ndarray) -> Float32:
-    """The body alone, resized; a table below it is thin and fills no row."""
-    bright = grey > 50
-    rows = np.flatnonzero(bright.mean(axis=1) > 0.14)
-    columns = np.flatnonzero(bright[rows[0] : rows[-1]].mean(axis=0) > 0.08)
-    body = Image.fromarray(grey).crop(
-        (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+def _body_of(grey: npt.NDArray[np.uint8]) -> Float32:
+    """The body alone, without the table, resized to the common size."""
+    rows, columns = (n // _BLOCK for n in grey.shape)
+    blocks = grey.reshape(rows, _BLOCK, columns, _BLOCK).mean(axis=(1, 3))
+    found = SimpleITK.GetImageFromArray((blocks > _BODY_GREY).astype(np.uint8))
+    found = SimpleITK.BinaryFillhole(found)
+    found = SimpleITK.BinaryMorphologicalOpening(found, [_THIN, _THIN])
+    parts = SimpleITK.RelabelComponent(SimpleITK.ConnectedComponent(found))
+    body = SimpleITK.GetArrayFromImage(SimpleITK.BinaryDilate(parts == 1, [1, 1])) > 0
+    tall, wide = np.flatnonzero(body.any(axis=1)), np.flatnonzero(body.any(axis=0))
+    alone = np.where(np.kron(body, np.ones((_BLOCK, _BLOCK), bool)), grey, 0).astype(np.uint8)
+    left, top, right, bottom = (
+        int(edge) * _BLOCK for edge in (wide[0], tall[0], wide[-1] + 1, tall[-1] + 1)
     )
-    small = np.asarray(body.resize(_SHAPE[::-1], Image.Resampling.BOX), np.float32)
+    picture = Image.fromarray(alone).crop((left, top, right, bottom))
+    small = np.asarray(picture.resize(_SHAPE[::-1], Image.Resampling.BOX), np.float32)
     hu: Float32 = (small / 255 * (_HIGH - _LOW) + _LOW).astype(np.float32)
     hu[small < 4] = -900.0
     return hu

@@ -23,7 +23,7 @@ from med2e3.data.sample import Sample, write_samples
 from med2e3.data.store import VolumeEntry, VolumeStore
 from med2e3.errors import Med2E3Error
 from med2e3.synthetic.anatomy import LABELS, REGIONS
-from med2e3.synthetic.composites import make_composite, read_slices
+from med2e3.synthetic.composites import make_composite, read_slices, slices_of_split
 from med2e3.synthetic.lesions import insert_lesion
 from med2e3.synthetic.phantom import make_phantom
 from med2e3.synthetic.questions import ask_about
@@ -35,7 +35,7 @@ from med2e3.synthetic.real import (
     room_for_lesions,
 )
 from med2e3.synthetic.scene import Scene
-from med2e3.synthetic.view import Seen, see
+from med2e3.synthetic.view import Seen, raster_of, see
 
 PLANES = ("axial", "coronal", "sagittal")
 #: centre and width of the soft-tissue window, and how far each is moved (HU)
@@ -156,8 +156,13 @@ def _make(job: _Job, *, folder: Path, shared: Path | None) -> None:
     center, width = (c + m * rng.uniform(-1, 1) for c, m in zip(_WINDOW, _MOVED, strict=True))
     for _ in range(_TRIES):
         scene = _scene(job, rng, shared)
-        seen = see(scene, job.plane, (center, width), (slices, rows, columns))
-        if bool(seen.lesion_slices) == job.lesion:
+        model_view = (job.plane, (center, width), (slices, rows, columns))
+        if job.lesion:
+            room = None if job.kind == "phantom" else room_for_lesions(scene)
+            if not insert_lesion(scene, rng, raster_of(scene, *model_view), room):
+                continue
+        seen = see(scene, *model_view)
+        if seen.lesion_is_clear or not job.lesion:
             break
     else:
         raise Med2E3Error(f"No room for a lesion was found in {_TRIES} volumes like {job.key!r}.")
@@ -169,25 +174,15 @@ def _make(job: _Job, *, folder: Path, shared: Path | None) -> None:
 
 
 def _scene(job: _Job, rng: np.random.Generator, shared: Path | None) -> Scene:
-    """A scene; it may have no lesion where one was wanted but found no room."""
+    """What a lesion may be put into."""
     if job.kind == "phantom":
-        scene = make_phantom(rng, job.region)
-        room = None
-    else:
-        assert shared is not None
-        if job.kind == "composite":
-            slices = read_slices(shared)
-            # neighbours go apart, so that no patient is in training and in test
-            own = slices[1::3] if job.split != "train" else (*slices[0::3], *slices[2::3])
-            scene = make_composite(rng, tuple(sorted(own, key=lambda s: s.score)), job.region)
-        elif job.scan:
-            scene = make_withheld_scene(job.scan, rng, shared)
-        else:
-            scene = make_training_scene(rng, shared)
-        room = room_for_lesions(scene) if job.lesion else {}
-    if job.lesion:
-        insert_lesion(scene, rng, room)
-    return scene
+        return make_phantom(rng, job.region)
+    assert shared is not None
+    if job.kind == "composite":
+        return make_composite(rng, slices_of_split(shared, job.split != "train"), job.region)
+    if job.scan:
+        return make_withheld_scene(job.scan, rng, shared)
+    return make_training_scene(rng, shared)
 
 
 def _attributes(scene: Scene, seen: Seen) -> dict[str, Any]:
@@ -197,6 +192,7 @@ def _attributes(scene: Scene, seen: Seen) -> dict[str, Any]:
         "plane": seen.plane,
         "region": scene.region,
         "phase": scene.phase,
+        "organs": list(seen.organ_slices),
         "lesion": lesion and {
             "kind": lesion.kind, "organ": lesion.organ, "side": seen.side, "level": seen.level,
             "diameter_mm": round(lesion.diameter_mm, 1),

@@ -20,6 +20,7 @@ from med2e3.synthetic.view import Seen
 
 _PLANES = ("axial", "coronal", "sagittal")
 _NONE = "no lesion"
+_FREE_ORGAN_SHARE = 0.5
 _NO_FINDING = "No focal abnormality is seen."
 
 _WORDINGS = {
@@ -101,17 +102,17 @@ def _about_lesion(scene: Scene, seen: Seen, rng: Rng) -> Iterator[_Asked]:
     yield _Asked("abnormality", "kind", lesion.kind if lesion else _NONE, (*KINDS, _NONE), slices)
     held = HOLDERS.get(lesion.organ) if lesion and lesion.organ else None
     free = [organ for organ in seen.organ_slices if organ in HOLDERS.values() and organ != held]
-    if lesion is None or lesion.organ is not None:
-        if held is not None:
-            yield _Asked(
-                "abnormality", "lesion in", "yes", ("yes", "no"), slices, words=(("organ", held),)
-            )
-        if free:
-            other = str(rng.choice(free))
-            yield _Asked(
-                "abnormality", "lesion in", "no", ("yes", "no"), seen.organ_slices[other],
-                words=(("organ", other),),
-            )  # fmt: skip
+    if held is not None:
+        yield _Asked(
+            "abnormality", "lesion in", "yes", ("yes", "no"), slices, words=(("organ", held),)
+        )
+    # half as often in each half of the volumes, so that there are about as many yes as no
+    if free and (lesion is None or held is not None) and rng.random() < _FREE_ORGAN_SHARE:
+        other = str(rng.choice(free))
+        yield _Asked(
+            "abnormality", "lesion in", "no", ("yes", "no"), seen.organ_slices[other],
+            words=(("organ", other),),
+        )  # fmt: skip
     if lesion is None:
         return
     if lesion.organ is not None:

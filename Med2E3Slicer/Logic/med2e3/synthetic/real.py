@@ -14,7 +14,7 @@ import SimpleITK
 
 from med2e3.synthetic.anatomy import ID, UNKNOWN
 from med2e3.synthetic.fields import Rng, blur
-from med2e3.synthetic.lesions import label_lungs
+from med2e3.synthetic.lungs import label_lungs
 from med2e3.synthetic.scene import Affine, Float32, Labels, Mask, Scene
 
 _FOLDER = Path("volumes")

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from med2e3.synthetic.anatomy import LESION, LEVELS, ORGANS, SIDES
-from med2e3.synthetic.scene import Float32, Labels, Scene
+from med2e3.synthetic.scene import Affine, Float32, Labels, Scene
 from med2e3.volume import ModelInput, prepare, volume_from_array
 from med2e3.volume.orientation import View, view_of
-from med2e3.volume.resample import taps
+from med2e3.volume.resample import Box, foreground_box, taps
 
 #: fewer voxels of a slice than this do not count as a lesion's part of it
 _LEAST_VOXELS = 3
@@ -23,10 +24,66 @@ _LEAST_ORGAN = 120
 #: and certainly not from so few on
 _TRACE_OF_ORGAN = 10
 #: nearer than this to the border of a third (share of the volume), no level is told
-_LEVEL_MARGIN = 0.05
+LEVEL_MARGIN = 0.05
 #: nearer than this to the middle (share of the body's width), no side is told
-_SIDE_MARGIN = 0.06
+SIDE_MARGIN = 0.06
 _PLACES = 3
+#: a lesion that can be seen covers so many model slices, ...
+_CLEAR_SLICES = (2, 7)
+#: ... is so many pixels wide and high in one of them, and differs so much (of 0..1) around
+_CLEAR_PIXELS, _CLEAR_CONTRAST = 3, 0.08
+
+
+@dataclass(frozen=True)
+class Raster:
+    """The model's slices and pixels on the grid of a volume.
+
+    Args:
+        steps_kji: distance of neighbouring slices or pixels along each axis of the volume (mm).
+        slice_axis: along which the slices follow each other (0 = k, 1 = j, 2 = i).
+        box_kji: what is left of the volume after the crop, half-open.
+    """
+
+    steps_kji: npt.NDArray[np.float64]
+    slice_axis: int
+    box_kji: Box
+
+    def shares(
+        self, voxels: npt.NDArray[np.intp], ijk_to_lps: Affine
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Where voxels lie in what the model sees.
+
+        Args:
+            voxels: (n, 3) indices k, j, i.
+            ijk_to_lps: of the volume.
+
+        Returns:
+            Share of the way from the patient's right to left, and from the upper to the lower end.
+        """
+        found = []
+        for patient_axis, sign in ((0, 1), (2, -1)):
+            axis = 2 - int(np.argmax(np.abs(ijk_to_lps[patient_axis, :3])))
+            low, high = self.box_kji[axis]
+            share = (voxels[:, axis] + 0.5 - low) / (high - low)
+            grows = ijk_to_lps[patient_axis, 2 - axis] * sign > 0
+            found.append(share if grows else 1 - share)
+        return found[0], found[1]
+
+
+def raster_of(
+    scene: Scene, plane: str, window: tuple[float, float], size: tuple[int, int, int]
+) -> Raster:
+    """The raster that `see` with the same arguments will use."""
+    view = view_of(scene.ijk_to_lps, plane, "standard")
+    oriented = view.apply(scene.hu)
+    crop = foreground_box(oriented, window[0] - window[1] / 2)
+    assert crop is not None
+    steps, box = np.zeros(3), [(0, 0)] * 3
+    for position, (source, flip) in enumerate(zip(view.axes, view.flips, strict=True)):
+        axis, (low, high), n = 2 - source, crop[position], oriented.shape[position]
+        steps[axis] = (high - low) * scene.spacing_kji[axis] / size[position]
+        box[axis] = (n - high, n - low) if flip else (low, high)
+    return Raster(steps, 2 - view.axes[0], (box[0], box[1], box[2]))
 
 
 @dataclass(frozen=True)
@@ -52,6 +109,20 @@ class Seen:
     level: str | None
     organ_slices: dict[str, tuple[int, ...]]
     absent: tuple[str, ...]
+
+    @property
+    def lesion_is_clear(self) -> bool:
+        """Whether the lesion can be seen: slices, pixels, and contrast to what is around it."""
+        if not _CLEAR_SLICES[0] <= len(self.lesion_slices) <= _CLEAR_SLICES[1]:
+            return False
+        lesion = self.labels == LESION
+        largest = int(np.argmax(lesion.sum(axis=(1, 2))))
+        mask, picture = lesion[largest], self.voxels[largest]
+        if min(np.ptp(np.argwhere(mask), axis=0)) + 1 < _CLEAR_PIXELS:
+            return False
+        ring = _grown(mask, 3) & ~_grown(mask, 1)
+        contrast = abs(np.median(picture[mask]) - np.median(picture[ring]))
+        return bool(contrast >= _CLEAR_CONTRAST)
 
 
 def see(scene: Scene, plane: str, window: tuple[float, float], size: tuple[int, int, int]) -> Seen:
@@ -124,11 +195,11 @@ def _place(scene: Scene, view: View, seen: ModelInput) -> tuple[str | None, str 
     side = None
     if scene.lesion.paired_side is not None:
         side = scene.lesion.paired_side
-    elif abs(towards_left - 0.5) > _SIDE_MARGIN:
+    elif abs(towards_left - 0.5) > SIDE_MARGIN:
         side = SIDES[int(towards_left > 0.5)]
     from_top = (1 - towards_head) * len(LEVELS)
     level = None
-    if abs(from_top - round(from_top)) > _LEVEL_MARGIN * _PLACES or round(from_top) in (0, _PLACES):
+    if abs(from_top - round(from_top)) > LEVEL_MARGIN * _PLACES or round(from_top) in (0, _PLACES):
         level = LEVELS[min(int(from_top), _PLACES - 1)]
     return side, level
 
@@ -147,3 +218,13 @@ def _organs(scene: Scene, labels: Labels) -> tuple[dict[str, tuple[int, ...]], t
         elif count <= _TRACE_OF_ORGAN:
             absent.append(organ)
     return slices, tuple(absent)
+
+
+def _grown(mask: npt.NDArray[np.bool_], pixels: int) -> npt.NDArray[np.bool_]:
+    """(rows, columns): the mask and what is near it."""
+    for _ in range(pixels):
+        wide = np.pad(mask, 1)
+        mask = (
+            wide[1:-1, 1:-1] | wide[:-2, 1:-1] | wide[2:, 1:-1] | wide[1:-1, :-2] | wide[1:-1, 2:]
+        )
+    return mask
