@@ -55,6 +55,15 @@ def synthesize(
         processes=processes,
         shared=shared,
     )
+    wished = {"composites": composites, "real": real, "test_composites": test_composites,
+              "test_real": test_real}  # fmt: skip
+    missing = [name for name, count in wished.items() if count > store.description["volumes"][name]]
+    if missing:
+        typer.echo(
+            f"The folder of real CT is not there or not whole, so these were left out: "
+            f"{', '.join(missing)}. Name it with --shared.",
+            err=True,
+        )
     for split in sorted({entry.split for entry in store.entries.values()}):
         volumes = sum(entry.split == split for entry in store.entries.values())
         typer.echo(f"{split}: {volumes} volumes, {len(store.samples(split))} questions")

@@ -35,6 +35,8 @@ _MM_PER_SCORE = 50.0
 #: where the middle of a region's volume may lie, as score, and half of its length
 _MIDDLES = {"chest": (-7.4, -5.4), "abdomen": (-2.2, 1.2), "pelvis": (4.6, 7.2)}
 _HALF = (1.8, 3.0)
+#: how far a slice fades into its neighbours, in distances between slices
+_FADES = (0.3, 0.65)
 #: a slice one of whose borders is body for a larger part than this was cut or zoomed
 _LARGEST_CUT = 0.25
 #: below the hips there are two thighs, and no torso
@@ -99,9 +101,10 @@ def make_composite(rng: Rng, slices: tuple[BodySlice, ...], region: str | None =
     order = np.argsort(scores)
     stack = np.stack([chosen[i].hu for i in order])
     place = np.interp(places, scores[order], np.arange(count))
-    first = np.minimum(place.astype(int), count - 2)
-    share = (place - first)[:, None, None].astype(np.float32)
-    hu = stack[first] * (1 - share) + stack[first + 1] * share
+    distance = (place[:, None] - np.arange(count)[None, :]) / rng.uniform(*_FADES)
+    weights = np.exp(-(distance**2) / 2).astype(np.float32)
+    weights /= weights.sum(axis=1, keepdims=True)
+    hu = np.tensordot(weights, stack, axes=1)
     hu = _framed(hu, rng)
     affine = np.diag([*_SPACING, 1.0])
     affine[:2, 3] = -hu.shape[2] * _SPACING[0] / 2, -hu.shape[1] * _SPACING[1] / 2

@@ -31,8 +31,8 @@ _DIAMETERS = {"nodule": (20.0, 45.0), "cyst": (20.0, 48.0), "calcification": (16
 _SLICES = (2.3, 5.5)
 #: ... so many pixels of the model's pictures and so many voxels of the volume wide
 _PIXELS, _VOXELS = 3.8, 2.0
-#: a lesion differs at least so much from what is around it (HU), or it is not put in
-_LEAST_CONTRAST = 38.0
+#: a lesion differs at least so much from what is around it, and from what was there (HU)
+_LEAST_CONTRAST = 40.0
 #: darker is black and brighter is white in a soft-tissue window
 _BLACK, _WHITE = -150.0, 230.0
 #: part of a lesion that lies in the organ that holds it, and in tissue whose organ is not known
@@ -98,7 +98,8 @@ def _try(scene: Scene, rng: Rng, raster: Raster, organ: str | None, kind: str, p
         return False
     value = rng.uniform(*_HU[kind])
     shown, nearby = np.clip([value, float(np.median(around))], _BLACK, _WHITE)
-    if abs(shown - nearby) < _LEAST_CONTRAST:
+    replaced = np.median(np.abs(shown - np.clip(scene.hu[box][core], _BLACK, _WHITE)))
+    if min(abs(shown - nearby), float(replaced)) < _LEAST_CONTRAST:
         return False
     grain = rng.normal(0, 6, density.shape).astype(np.float32)
     scene.hu[box] += density * (value + grain - scene.hu[box])

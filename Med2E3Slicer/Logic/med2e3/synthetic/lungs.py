@@ -12,32 +12,32 @@ from med2e3.synthetic.anatomy import ID
 from med2e3.synthetic.scene import Mask, Scene
 
 _AIR_HU = -500.0
-#: a connected part of a lung has at least this volume (ml), in a chest and in an abdomen's top
-_LEAST_ML = {"chest": 60.0, "abdomen": 40.0}
+#: a connected part of a lung has at least this volume (ml) ...
+_LEAST_ML = 60.0
+#: ... and reaches into this upper share of a chest, which gas of stomach and bowel does not
+_UPPER_SHARE = 0.5
 #: all lungs together have at least this volume (ml), or their presence is left open
-_CLEAR_ML = {"chest": 500.0, "abdomen": 150.0}
+_CLEAR_ML = 500.0
 
 
 def label_lungs(scene: Scene) -> None:
     """Mark the lungs of a real volume, right and left by the midline of the body.
 
-    What lies outside the body becomes background.  In an abdomen only air that the upper end cuts
-    may be lung; a pelvis has none.  Where it is not clear whether there are lungs, they are taken
-    out of ``scene.labelled``.
+    What lies outside the body becomes background.  Lungs are marked in a chest only: at the upper
+    end of an abdomen they cannot be told from gas, so that there they are taken out of
+    ``scene.labelled``, as in a chest without clear lungs.  A pelvis has none.
     """
     air = scene.hu < _AIR_HU
     outside = outside_air(air)
     scene.labels[outside] = ID["background"]
     if scene.region == "pelvis":
         return
-    inside = air & ~outside
-    lungs = _large_parts(inside, scene)
-    ml = float(np.prod(scene.spacing_kji)) / 1000
-    volume = float(lungs.sum()) * ml
-    if volume >= _CLEAR_ML[scene.region]:
-        _mark(scene, lungs, outside)
-    elif scene.region == "chest" or volume > 0 or _at_top(inside, scene).sum() * ml > 1:
-        scene.labelled = scene.labelled - {"lungs"}
+    if scene.region == "chest":
+        lungs = _large_parts(air & ~outside, scene)
+        if float(lungs.sum()) * _voxel_ml(scene) >= _CLEAR_ML:
+            _mark(scene, lungs, outside)
+            return
+    scene.labelled = scene.labelled - {"lungs"}
 
 
 def outside_air(air: Mask) -> Mask:
@@ -56,24 +56,22 @@ def outside_air(air: Mask) -> Mask:
     return outside
 
 
+def _voxel_ml(scene: Scene) -> float:
+    return float(np.prod(scene.spacing_kji)) / 1000
+
+
 def _large_parts(inside: Mask, scene: Scene) -> Mask:
     parts = SimpleITK.ConnectedComponent(SimpleITK.GetImageFromArray(inside.astype(np.uint8)))
     numbers = SimpleITK.GetArrayFromImage(parts)
-    sizes = np.bincount(numbers.ravel()) * float(np.prod(scene.spacing_kji)) / 1000
-    kept = sizes >= _LEAST_ML[scene.region]
+    kept = np.bincount(numbers.ravel()) * _voxel_ml(scene) >= _LEAST_ML
+    share = round(len(numbers) * _UPPER_SHARE)
+    upper = numbers[-share:] if scene.ijk_to_lps[2, 2] > 0 else numbers[:share]
+    high = np.zeros(len(kept), bool)
+    high[np.unique(upper)] = True
+    kept &= high
     kept[0] = False
-    if scene.region == "abdomen":
-        cut = np.zeros(len(kept), bool)
-        cut[np.unique(_at_top(numbers, scene))] = True
-        kept &= cut
     large: Mask = kept[numbers]
     return large
-
-
-def _at_top(array: np.ndarray, scene: Scene) -> np.ndarray:
-    """The slice nearest to the head."""
-    top: np.ndarray = array[-1 if scene.ijk_to_lps[2, 2] > 0 else 0]
-    return top
 
 
 def _mark(scene: Scene, lungs: Mask, outside: Mask) -> None:

@@ -31,7 +31,10 @@ WITHHELD = {
 _TRUE_SPACING = (3.0, 3.0, 9.0)
 _SMALL, _SMALL_LABELS = "abdomen_ct_small.nii.gz", "abdomen_ct_small_totalseg_labels.nii.gz"
 #: TotalSegmentator's label → ours
-_TOTALSEGMENTATOR = {1: "spleen", 2: "right kidney", 3: "left kidney", 5: "liver"}
+_TOTALSEGMENTATOR = {
+    1: "spleen", 2: "right kidney", 3: "left kidney", 5: "liver", 10: "left lung", 11: "left lung",
+    12: "right lung", 13: "right lung", 14: "right lung",
+}  # fmt: skip
 _AIR = -1000.0
 
 
