@@ -105,7 +105,6 @@ def run_stage(stage: Stage, start: Path, data: Path, output: Path, *, seed: int)
     whole = _gathered(trainer)
     if trainer.is_world_process_zero():
         if whole is not None:
-            unset_hf_deepspeed_config()  # or this process alone would wait to shard the new one
             model, processor = _load(start, stage, seed)
             learner = _learner(stage, model, processor, store)
             learner.module.load_state_dict(whole)
@@ -118,6 +117,7 @@ def run_stage(stage: Stage, start: Path, data: Path, output: Path, *, seed: int)
 def _load(
     start: Path, stage: Stage, seed: int
 ) -> tuple[Med2E3ForConditionalGeneration, Med2E3Processor]:
+    unset_hf_deepspeed_config()  # of the stage before: the library would shard while loading
     model = Med2E3ForConditionalGeneration.from_pretrained(
         start, local_files_only=True, use_safetensors=True, dtype=torch.float32
     )
