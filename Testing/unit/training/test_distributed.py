@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,10 +24,12 @@ from fixtures.miniature import stage, write_recipe
 from fixtures.processes import program_environment
 from med2e3.asking import Done, Question
 from med2e3.data import VolumeStore
+from med2e3.model import Med2E3ForConditionalGeneration
 from med2e3.session import Session
 from med2e3.training.ablation import load_ablation
 from med2e3.training.parts import with_variant
 from med2e3.training.recipe import RECIPES, Stage, load_recipe, shipped_recipes
+from med2e3.training.stages import _last_checkpoint, _wrap_layers
 
 DISTRIBUTED = RECIPES / "distributed"
 PLAIN = {"augmentation": "published", "questions_per_volume": 2}
@@ -91,6 +94,17 @@ def test_two_processes_learn_what_one_learns(tmp_path: Path, tiny_store: VolumeS
         moved = max(float((before[key] - start[key]).abs().max()) for key in before)
         assert moved > 0.01, "they learned something that could differ"
         start = before
+
+
+def test_a_checkpoint_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
+    """As after a kill in the middle of writing it."""
+    for step, state in ((9, "{}"), (80, "{}"), (100, '{"epoch": 0.'), (120, None)):
+        folder = tmp_path / "checkpoints" / f"checkpoint-{step}"
+        folder.mkdir(parents=True)
+        if state is not None:
+            (folder / "trainer_state.json").write_text(state)
+    assert Path(str(_last_checkpoint(tmp_path))).name == "checkpoint-80"
+    assert _last_checkpoint(tmp_path / "nothing") is None
 
 
 def kill_and_continue(line: list[str], checkpoints: Path, step: int) -> None:
@@ -183,6 +197,16 @@ def test_adapters_are_merged_into_a_plain_model(with_adapters: Path) -> None:
         assert torch.linalg.matrix_rank(change, rtol=1e-4) <= 4, name
 
 
+def test_two_processes_train_adapters_and_save_on_the_way(
+    tmp_path: Path, lora_recipe: str, tiny_store: VolumeStore
+) -> None:
+    settings = "stages.instruction.arguments"
+    changes = (f"{settings}.max_steps=6", f"{settings}.save_steps=1", "threads=1")
+    options = [word for change in changes for word in ("--set", change)]
+    run(command(lora_recipe, tiny_store.root, tmp_path / "run", "--processes", "2", *options))
+    assert (tmp_path / "run" / "1-instruction" / "model" / "model.safetensors").is_file()
+
+
 def test_a_session_loads_the_merged_model(with_adapters: Path, tiny_store: VolumeStore) -> None:
     folder = with_adapters / "1-instruction"
     values = losses(folder, "answer_loss")
@@ -209,6 +233,26 @@ def test_a_killed_run_with_adapters_resumes_to_the_same_weights(
     got = weights(tmp_path / "run" / "1-instruction" / "model")
     for key, value in expected.items():
         torch.testing.assert_close(got[key], value, rtol=0, atol=0, msg=key)
+
+
+def test_a_stage_does_not_depend_on_who_trained_the_one_before(
+    tmp_path: Path, tiny_store: VolumeStore
+) -> None:
+    """A run that was stopped between two stages goes on as if it had not been."""
+    plain = {"augmentation": "none", "tasks": ["report"]}
+    recipe = write_recipe(
+        tmp_path / "r.yaml",
+        stage("contrastive", epochs=1, batch=8, rate=1e-2, data=plain),
+        stage("instruction", epochs=1, batch=8, rate=1e-2, data=plain, lora={"r": 2}),
+    )
+    line = command(recipe, tiny_store.root, tmp_path / "run")
+    run(line)
+    last = tmp_path / "run" / "2-instruction"
+    expected = weights(last / "model")
+    shutil.rmtree(last)
+    run(line)
+    for key, value in expected.items():
+        torch.testing.assert_close(weights(last / "model")[key], value, rtol=0, atol=0, msg=key)
 
 
 # ---- what ships for many GPUs --------------------------------------------------------------
@@ -319,4 +363,12 @@ def test_fsdp_settings_are_read_by_the_library(tmp_path: Path) -> None:
     launcher: Any = load_config_from_file(str(DISTRIBUTED / "fsdp.yaml"))
     assert launcher.distributed_type == DistributedType.FSDP
     wrapped = launcher.fsdp_config["fsdp_transformer_layer_cls_to_wrap"]
-    assert wrapped == given.fsdp_plugin_args["transformer_cls_names_to_wrap"]
+    assert set(wrapped.split(",")) <= set(Med2E3ForConditionalGeneration._no_split_modules)
+
+
+def test_fsdp_is_told_the_layers_that_the_model_has(tmp_path: Path, trained: Any) -> None:
+    given = arguments(published("instruction"), tmp_path, fsdp=True)
+    model = Med2E3ForConditionalGeneration.from_pretrained(trained.model)
+    _wrap_layers(given, model)
+    names = set(given.fsdp_plugin_args["transformer_cls_names_to_wrap"].split(","))
+    assert names == {"Block", "BertLayer", "SiglipEncoderLayer", "Phi3DecoderLayer"}

@@ -95,6 +95,11 @@ class M3DClipConfig(PretrainedConfig):
         return cast(PretrainedConfig, self.question_config)
 
     @property
+    def hidden_size(self) -> int:
+        """What DeepSpeed sizes its buffers by."""
+        return self.vision_3d.hidden_size
+
+    @property
     def width(self) -> int:
         """Width of the common space."""
         return self.projection_size or self.vision_3d.hidden_size
@@ -134,9 +139,19 @@ class M3DClipModel(PreTrainedModel):
         self.question_encoder = BertModel(question)
         self.image_projection = nn.Linear(vision.hidden_size, config.width)
         self.text_projection = nn.Linear(question.hidden_size, config.width)
-        self.logit_scale = nn.Parameter(torch.tensor(config.logit_scale_init))
+        # of one entry, not of none: what shards weights over processes takes no plain number
+        self.logit_scale = nn.Parameter(torch.full((1,), config.logit_scale_init))
         self.post_init()
         self.freeze_unused()
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The text encoder's token embeddings."""
+        module: nn.Module = self.question_encoder.get_input_embeddings()
+        return module
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replace the text encoder's token embeddings."""
+        self.question_encoder.set_input_embeddings(value)
 
     def freeze_unused(self) -> None:
         """Freeze what no gradient reaches; DDP would wait for it."""
@@ -178,7 +193,7 @@ class M3DClipModel(PreTrainedModel):
 
     @property
     def scale(self) -> Tensor:
-        """What similarities are multiplied by."""
+        """What similarities are multiplied by, (1,)."""
         scale = self.logit_scale.float()
         return scale.exp().clamp(max=self.config.largest_scale) if self._exponential else scale
 

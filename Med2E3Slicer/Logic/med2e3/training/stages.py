@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import TrainingArguments
+from transformers import TrainingArguments, set_seed
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer import TRAINER_STATE_NAME
 
 from med2e3.atomic import write_text
 from med2e3.data.store import VolumeStore
@@ -75,6 +75,9 @@ def run_stage(stage: Stage, start: Path, data: Path, output: Path, *, seed: int)
     Raises:
         InputError: when data, model and recipe do not fit together.
     """
+    # what begins at random is the same in every process, and whether or not this process has
+    # trained the stages before
+    set_seed(seed)
     store = VolumeStore(data)
     model, processor = _load(start, stage, seed)
     if tuple(store.size) != tuple(model.config.input_size):
@@ -93,6 +96,7 @@ def run_stage(stage: Stage, start: Path, data: Path, output: Path, *, seed: int)
     )
     arguments.num_train_epochs = 1  # the examples of all epochs follow each other
     learner = _learner(stage, model, processor, store)
+    _wrap_layers(arguments, learner.module)
     trainer = learner.trainer(
         model=learner.module,
         args=arguments,
@@ -161,6 +165,15 @@ def _shipped(name: str) -> str:
     """A file of settings for many GPUs: the user's own, or one that ships (``zero3``)."""
     shipped = RECIPES / "distributed" / f"{name}.json"
     return str(shipped) if shipped.is_file() and not Path(name).exists() else name
+
+
+def _wrap_layers(arguments: TrainingArguments, module: nn.Module) -> None:
+    """Tell FSDP, unless it is told, which layers to shard: those that this model has."""
+    settings = arguments.fsdp_plugin_args
+    if settings is not None and "transformer_cls_names_to_wrap" not in settings:
+        present = {type(part).__name__ for part in module.modules()}
+        known = {*Med2E3ForConditionalGeneration._no_split_modules, *M3DClipModel._no_split_modules}
+        settings["transformer_cls_names_to_wrap"] = ",".join(sorted(present & known))
 
 
 def _learner(
@@ -237,9 +250,15 @@ def _contrastive(
 
 
 def _last_checkpoint(output: Path) -> str | None:
-    folder = output / _CHECKPOINTS
-    found: str | None = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    return found
+    """The newest checkpoint that is whole; a kill while one was written leaves a part of it."""
+    found = (output / _CHECKPOINTS).glob("checkpoint-*")
+    for folder in sorted(found, key=lambda path: int(path.name.split("-")[1]), reverse=True):
+        try:
+            json.loads((folder / TRAINER_STATE_NAME).read_text(encoding="utf-8"))  # written last
+        except (OSError, ValueError):
+            continue
+        return str(folder)
+    return None
 
 
 def _write(

@@ -60,7 +60,7 @@ class OrderedTrainer(Trainer):
         """As the library's, which keeps adapters only: also the parts that learn beside them."""
         super()._save(output_dir, state_dict)
         beside = {n: p.detach().cpu().contiguous() for n, p in self._beside_adapters().items()}
-        if beside:
+        if beside and self.args.should_save:
             save_file(beside, Path(output_dir or self.args.output_dir) / _BESIDE)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
