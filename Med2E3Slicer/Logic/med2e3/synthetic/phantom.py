@@ -140,7 +140,7 @@ def _radius(canvas: _Canvas, width: float, depth: float, power: float) -> Float3
     wider = (wider + 0.05 * np.exp(-(((z + 340) / 70) ** 2)))[:, None, None]
     x = np.abs(canvas.x[None, None, :] / (width * wider))
     y = np.abs(canvas.y[None, :, None] / (depth * np.sqrt(wider)))
-    radius: Float32 = (x**power + y**power) ** np.float32(1 / power)
+    radius: Float32 = ((x**power + y**power) ** (1 / power)).astype(np.float32)
     return radius
 
 
