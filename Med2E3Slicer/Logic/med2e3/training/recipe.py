@@ -9,16 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import yaml
 
 from med2e3.errors import InputError
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-_T = TypeVar("_T", bound="DataclassInstance")
+_T = TypeVar("_T", "Recipe", "Stage", "StageData", "Lora")
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 
@@ -278,7 +275,7 @@ def _make(kind: type[_T], values: Mapping[str, Any], what: str) -> _T:
         made = kind(**values)
     except TypeError as error:
         raise InputError(f"{what} lacks a field.", detail=str(error)) from error
-    lists = {n: tuple(v) for n, v in vars(made).items() if isinstance(v, list)}
+    lists: dict[str, Any] = {n: tuple(v) for n, v in vars(made).items() if isinstance(v, list)}
     return replace(made, **lists)
 
 
