@@ -18,6 +18,7 @@ class ModelInfo:
         input_size: model input, (slices, rows, columns).
         untrained: whether the weights were never trained.
         title: a name for people.
+        remark: what every output of it must say besides the general notice; may be empty.
         num_bytes: size of its weights on disk.
         dtype: number format of its weights on disk.
     """
@@ -25,6 +26,7 @@ class ModelInfo:
     input_size: tuple[int, int, int]
     untrained: bool
     title: str
+    remark: str
     num_bytes: int
     dtype: str
 
@@ -55,6 +57,7 @@ def read_model_info(folder: Path) -> ModelInfo:
         input_size=(slices, rows, columns),
         untrained=bool(config.get("untrained", False)),
         title=str(config.get("title", "Med-2E3")),
+        remark=str(config.get("remark", "")),
         num_bytes=sum(path.stat().st_size for path in folder.glob("*.safetensors")),
         dtype=str(config.get("dtype", "float32")),
     )

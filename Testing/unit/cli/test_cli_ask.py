@@ -13,8 +13,13 @@ import SimpleITK
 from unit.cli.cli_harness import RunCli
 
 from med2e3.asking import REPORT_QUESTION
-from med2e3.notice import NOTICE, UNTRAINED_NOTICE
+from med2e3.model_info import read_model_info
+from med2e3.notice import NOTICE
 from med2e3.record import read_exchanges, schema
+from med2e3.weights import resolve_model
+
+#: what every output of the embedded model says of it
+REMARK = read_model_info(resolve_model("embedded")).remark
 
 
 def records_of(path: Path) -> list[dict]:
@@ -51,7 +56,7 @@ def test_one_run_gives_report_answers_records_table_and_figure(
     for record in (report, question):
         assert len(record["token_ids"]) == len(record["token_probabilities"]) <= 6
         assert sum(record["scores"]) == pytest.approx(1, abs=1e-5)
-        assert record["model"]["untrained"] and UNTRAINED_NOTICE in record["notice"]
+        assert not record["model"]["untrained"] and REMARK in record["notice"]
         assert record["preprocessing"]["plane"] == "coronal"
         assert record["generation"]["device"] == "cpu" and record["generation"]["seed"] is None
         assert {"read", "prepare", "first_token", "total"} <= set(record["timings_s"])
@@ -68,7 +73,7 @@ def test_one_run_gives_report_answers_records_table_and_figure(
         rows = list(csv.DictReader(stream))
     assert len(rows) == 64 and {row["notice"] for row in rows} == {report["notice"]}
     assert (results / "r.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
-    assert NOTICE in ended.out and UNTRAINED_NOTICE in ended.out
+    assert NOTICE in ended.out and REMARK in ended.out
     assert report["answer"].strip() in ended.out and question["answer"].strip() in ended.out
     assert "slice " in ended.out and "A " in ended.out and "source slices" in ended.out
     assert "ct.nii.gz" not in (results / "r.json").read_text(encoding="utf-8")
@@ -136,7 +141,7 @@ def test_quiet_prints_the_answers_and_the_notice_only(
     )  # fmt: skip
     answers = [exchange.answer for exchange in read_exchanges(tmp_path / "r.json").exchanges]
     lines = ended.out.splitlines()
-    assert lines == [*answers, f"{NOTICE} {UNTRAINED_NOTICE}"]
+    assert lines == [*answers, f"{NOTICE} {REMARK}"]
     assert ended.err == ""
 
 

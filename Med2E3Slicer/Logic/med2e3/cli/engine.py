@@ -89,4 +89,4 @@ class Engine:
 
     @property
     def _about_the_model(self) -> str | None:
-        return UNTRAINED_NOTICE if self.info.untrained else None
+        return UNTRAINED_NOTICE if self.info.untrained else self.info.remark or None

@@ -96,6 +96,7 @@ class Med2E3Config(PretrainedConfig):
         score_grounding: weight of the loss that told the scores which slices to find (0: the
             scores were learned from answers alone, as in the released model).
         title: a name for people.
+        remark: a sentence that every output of this model carries, next to the general notice.
     """
 
     model_type = "med2e3"
@@ -129,6 +130,7 @@ class Med2E3Config(PretrainedConfig):
     untrained: bool = False
     score_grounding: float = 0.0
     title: str = "Med-2E3"
+    remark: str = ""
     initializer_range: float = 0.02
     tie_word_embeddings: bool = False
 

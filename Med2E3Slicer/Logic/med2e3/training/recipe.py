@@ -137,6 +137,7 @@ class Recipe:
             :func:`med2e3.synthetic.dataset.synthesize`); empty when the user brings one.
         seed: of everything random.
         threads: of torch, on a CPU; None leaves it as it is.
+        remark: a sentence that every output of a model made from scratch will carry.
         evaluate: what is measured at the end, each entry the options of ``med2e3 evaluate`` by
             their long names (``split``, ``limit``, ``faithfulness``, ...).
         card: the model card's own text; the figures measured follow it.
@@ -148,6 +149,7 @@ class Recipe:
     data: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 2026
     threads: int | None = None
+    remark: str = ""
     evaluate: tuple[Mapping[str, Any], ...] = ()
     card: str = ""
 

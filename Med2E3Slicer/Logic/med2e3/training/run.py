@@ -168,7 +168,12 @@ def _first_model(
         store = VolumeStore(data)
         samples = store.samples(recipe.stages[0].data.split)
         build_from_scratch(
-            folder, recipe.start["scratch"], samples, title=recipe.title, seed=recipe.seed
+            folder,
+            recipe.start["scratch"],
+            samples,
+            title=recipe.title,
+            seed=recipe.seed,
+            remark=recipe.remark,
         )
         write_text(folder / FINISHED, "{}\n")
     return folder

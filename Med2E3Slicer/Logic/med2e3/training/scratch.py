@@ -28,7 +28,13 @@ _GAIN = 5.0
 
 
 def build_from_scratch(
-    folder: Path, sizes: Mapping[str, Any], samples: Iterable[Sample], *, title: str, seed: int
+    folder: Path,
+    sizes: Mapping[str, Any],
+    samples: Iterable[Sample],
+    *,
+    title: str,
+    seed: int,
+    remark: str = "",
 ) -> None:
     """Write a new, untrained model with its processor.
 
@@ -39,6 +45,7 @@ def build_from_scratch(
         samples: whose texts the tokenizers learn.
         title: the model's name for people.
         seed: of the weights.
+        remark: see ``Med2E3Config``.
 
     Raises:
         InputError: when the sizes do not fit together.
@@ -59,7 +66,7 @@ def build_from_scratch(
         fields["question_config"] = fields["question_config"] | {"vocab_size": len(questions)}
     torch.manual_seed(seed)
     try:
-        config = Med2E3Config(**fields, title=title, untrained=True)
+        config = Med2E3Config(**fields, title=title, remark=remark, untrained=True)
         model = Med2E3ForConditionalGeneration(config)
     except (ValueError, TypeError) as error:
         raise InputError(
