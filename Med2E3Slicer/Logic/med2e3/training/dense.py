@@ -122,7 +122,7 @@ class DensePretraining(nn.Module):
             logits = self.patch_heads[name](features)
             weights = known * (1 + present * (self.label_weights - 1))
             cost = F.binary_cross_entropy_with_logits(logits, present, weights, reduction="none")
-            patch_losses.append(cost.sum() / known.sum().clamp_min(1) / self.num_labels)
+            patch_losses.append(cost.sum() / known.sum().clamp_min(1))
             volume = self.volume_heads[name](features.mean(dim=1))
             parts = volume.split(self.sizes, dim=-1)
             for i, part in enumerate(parts):

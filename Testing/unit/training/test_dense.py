@@ -1,0 +1,65 @@
+"""Label maps as targets of patches."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from fixtures.random_model import small_config
+from med2e3.model import Med2E3ForConditionalGeneration
+from med2e3.training.dense import UNKNOWN, DensePretraining, presence
+
+
+def test_a_label_is_present_where_it_fills_enough_of_a_patch() -> None:
+    label_map = torch.zeros(1, 2, 8, 8, dtype=torch.uint8)
+    label_map[0, 0, :4, 4:] = 2  # one whole patch of 4 x 4
+    label_map[0, 1, 0, 0] = 1  # one voxel of sixteen: 6.25 %
+    present, known = presence(label_map, (2, 2, 2), 3)
+    assert present.shape == (1, 8, 3)
+    assert present[0, 1].tolist() == [0, 0, 1]  # first slice, upper right patch
+    assert present[0, 4].tolist() == [1, 1, 0]  # second slice, upper left patch
+    assert known.all()
+
+
+def test_voxels_of_which_nothing_is_known_hide_absence_but_not_presence() -> None:
+    label_map = torch.full((1, 1, 4, 4), UNKNOWN, dtype=torch.uint8)
+    label_map[0, 0, :2] = 1
+    present, known = presence(label_map, (1, 1, 1), 3)
+    assert present[0, 0].tolist() == [0, 1, 0]
+    assert known[0, 0].tolist() == [0, 1, 0]
+
+
+@pytest.fixture(scope="module")
+def model() -> Med2E3ForConditionalGeneration:
+    torch.manual_seed(0)
+    return Med2E3ForConditionalGeneration(small_config(50, 50))
+
+
+def test_heads_that_know_nothing_lose_a_bit_per_label_and_the_choice_per_attribute(
+    model: Med2E3ForConditionalGeneration,
+) -> None:
+    """The mean is over patches and labels, taken once, so that neither loss drowns the other."""
+    dense = DensePretraining(model, 3, {"plane": ["a", "b", "c"]}, torch.ones(3))
+    for head in (*dense.patch_heads.values(), *dense.volume_heads.values()):
+        torch.nn.init.zeros_(head.weight)
+        torch.nn.init.zeros_(head.bias)
+    generator = torch.Generator().manual_seed(0)
+    label_map = torch.randint(0, 3, (2, 32, 64, 64), generator=generator).to(torch.uint8)
+    output = dense(torch.rand(2, 1, 32, 64, 64), label_map, torch.tensor([[0], [-100]]))
+    assert math.isclose(output.patch_loss.item(), math.log(2), rel_tol=1e-4)
+    assert math.isclose(output.volume_loss.item(), math.log(3), rel_tol=1e-4)
+
+
+def test_findings_weigh_more(model: Med2E3ForConditionalGeneration) -> None:
+    label_map = torch.zeros(1, 32, 64, 64, dtype=torch.uint8)
+    label_map[:, :8] = 2
+    losses = []
+    for weight in (1.0, 10.0):
+        torch.manual_seed(1)
+        weights = torch.tensor([1.0, 1.0, weight])
+        dense = DensePretraining(model, 3, {}, weights)
+        losses.append(dense(torch.zeros(1, 1, 32, 64, 64), label_map, torch.zeros(1, 0).long()))
+    assert losses[1].patch_loss > 1.5 * losses[0].patch_loss
+    assert losses[0].volume_loss == 0
