@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from med2e3.asking.question import IMAGE_MARK, Question
+from med2e3.asking.question import IMAGE_MARK
 from med2e3.data.sample import Sample
 from med2e3.errors import InputError
 from med2e3.model import Med2E3Config, Med2E3Processor
@@ -75,7 +75,7 @@ class Collator:
         """
         if not sample.history and not sample.question.replace(IMAGE_MARK, "").strip():
             return self._image_alone(sample)
-        turns = _question(sample).user_turns
+        turns = sample.as_question().user_turns
         answers = [turn.answer for turn in sample.history] + [sample.target]
         end = END_OF_ANSWER[self.processor.prompt]
         ids: list[int] = []
@@ -126,8 +126,4 @@ def pad_right(rows: Sequence[Sequence[int]], value: int) -> Tensor:
 def _scoring_text(sample: Sample) -> str:
     if sample.scoring_text or not sample.question.strip():
         return sample.scoring_text
-    return _question(sample).scoring_text
-
-
-def _question(sample: Sample) -> Question:
-    return Question(sample.question, sample.choices, sample.task, sample.history)
+    return sample.as_question().scoring_text
