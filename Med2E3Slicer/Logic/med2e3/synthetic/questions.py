@@ -21,6 +21,8 @@ from med2e3.synthetic.view import Seen
 _PLANES = ("axial", "coronal", "sagittal")
 _NONE = "no lesion"
 _FREE_ORGAN_SHARE = 0.5
+#: share of closed questions whose choices begin with a capital letter, as some people write them
+_CAPITAL_SHARE = 0.3
 _NO_FINDING = "No focal abnormality is seen."
 
 _WORDINGS = {
@@ -138,10 +140,12 @@ def _sample(asked: _Asked, form: Task, identity: str, key: str, split: str, rng:
             identity, key, split, form, asked.answer, question, asked.topic, slices=asked.slices
         )
     order = rng.permutation(len(asked.choices))
-    choices = tuple(asked.choices[i] for i in order)
-    letter = string.ascii_uppercase[choices.index(asked.answer)]
+    spell = str.capitalize if rng.random() < _CAPITAL_SHARE else str
+    choices = tuple(spell(asked.choices[i]) for i in order)
+    answer = spell(asked.answer)
+    letter = string.ascii_uppercase[choices.index(answer)]
     return Sample(
-        identity, key, split, form, asked.answer, question, asked.topic, choices, letter,
+        identity, key, split, form, answer, question, asked.topic, choices, letter,
         slices=asked.slices,
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ causal, so padding is never attended to and no mask is needed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -80,8 +80,10 @@ class Collator:
         end = END_OF_ANSWER[self.processor.prompt]
         ids: list[int] = []
         labels: list[int] = []
+        image = self.image(sample)
         for count in range(1, len(turns) + 1):
             asked = conversation(self.processor.prompt, turns[:count], answers[: count - 1])
+            asked = asked.replace(IMAGE_MARK, image)
             prompt = self._ids(asked)
             whole = self._ids(f"{asked} {answers[count - 1].strip()}{end}")
             labels += [IGNORED] * (len(prompt) - len(labels)) + whole[len(prompt) :]
@@ -94,6 +96,10 @@ class Collator:
                 hint="Shorten it, or take it out of the training data.",
             )
         return list(ids), labels
+
+    def image(self, sample: Sample) -> str:
+        """What stands where the volume is spoken of: its visual tokens."""
+        return IMAGE_MARK
 
     def _image_alone(self, sample: Sample) -> tuple[list[int], list[int]]:
         """The volume and its report, nothing around them and no end: the reference's alignment."""
@@ -108,6 +114,37 @@ class Collator:
         if sample.slices:
             target[list(sample.slices)] = 1 / len(sample.slices)
         return target
+
+
+class ReadingCollator(Collator):
+    """Batches of text alone: each volume's report stands where its visual tokens would.
+
+    A language model made anew learns from them to answer what a text says, before it sees anything.
+
+    Args:
+        processor: the model's.
+        config: the model's.
+        reports: key of a volume → its report; a volume without one is spoken of by nothing.
+    """
+
+    def __init__(
+        self, processor: Med2E3Processor, config: Med2E3Config, reports: Mapping[str, str]
+    ) -> None:
+        super().__init__(processor, config)
+        self.reports = reports
+
+    def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor]:
+        """A batch: ``input_ids`` and ``labels`` (B, L)."""
+        encoded = [self.encode(s) for example in examples for s in example.samples]
+        pad = self.processor.tokenizer.pad_token_id or 0
+        return {
+            "input_ids": pad_right([ids for ids, _ in encoded], pad),
+            "labels": pad_right([labels for _, labels in encoded], IGNORED),
+        }
+
+    def image(self, sample: Sample) -> str:
+        """The report."""
+        return self.reports.get(sample.volume, "")
 
 
 def stack_voxels(examples: Sequence[Example]) -> Tensor:

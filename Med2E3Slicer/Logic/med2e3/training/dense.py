@@ -82,6 +82,8 @@ class DensePretraining(nn.Module):
         num_labels: label values, background included.
         attributes: see :class:`DenseCollator`.
         label_weights: (labels,), how much a patch that holds a label counts.
+        slices: how many slices of a volume the 2D encoder sees at a time, those that hold a label
+            of weight above 1 before others; None for all.
     """
 
     def __init__(
@@ -90,9 +92,11 @@ class DensePretraining(nn.Module):
         num_labels: int,
         attributes: Mapping[str, Sequence[str]],
         label_weights: Tensor,
+        slices: int | None = None,
     ) -> None:
         super().__init__()
         self.config = model.config
+        self.slices = slices
         self.num_labels = num_labels
         self.sizes = [len(values) for values in attributes.values()]
         self.encoders = nn.ModuleDict()
@@ -117,8 +121,13 @@ class DensePretraining(nn.Module):
         """The loss of a batch; see :class:`DenseCollator` for the shapes."""
         patch_losses, volume_losses = [], []
         for name, encoder in self.encoders.items():
-            features, cells = self._features(name, encoder, pixel_values)
-            present, known = presence(label_map, cells, self.num_labels)
+            pixels, seen = pixel_values, label_map
+            if name == "vision_2d" and self.slices is not None:
+                chosen = self._choose_slices(label_map, self.slices)
+                row = torch.arange(len(chosen), device=chosen.device).unsqueeze(1)
+                pixels, seen = pixels[row, :, chosen].transpose(1, 2), seen[row, chosen]
+            features, cells = self._features(name, encoder, pixels)
+            present, known = presence(seen, cells, self.num_labels)
             logits = self.patch_heads[name](features)
             weights = known * (1 + present * (self.label_weights - 1))
             cost = F.binary_cross_entropy_with_logits(logits, present, weights, reduction="none")
@@ -131,6 +140,13 @@ class DensePretraining(nn.Module):
         patch = torch.stack(patch_losses).mean()
         whole = torch.stack(volume_losses).mean() if volume_losses else patch.new_zeros(())
         return DenseOutput(loss=10 * patch + whole, patch_loss=patch, volume_loss=whole)
+
+    def _choose_slices(self, label_map: Tensor, count: int) -> Tensor:
+        """(V, count): slices at random, those with findings first, in their order."""
+        findings = torch.nonzero(self.label_weights > 1).flatten().to(label_map.dtype)
+        holds = torch.isin(label_map, findings).flatten(2).any(dim=-1)
+        order = torch.rand(holds.shape, device=holds.device) + holds
+        return order.topk(min(count, order.shape[1])).indices.sort().values
 
     def _features(
         self, name: str, encoder: nn.Module, pixels: Tensor

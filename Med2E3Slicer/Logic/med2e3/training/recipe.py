@@ -23,6 +23,7 @@ RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 KINDS: dict[str, tuple[str, ...]] = {
     "dense": ("vision_2d", "vision_3d"),
     "contrastive": ("vision_3d", "question_encoder"),
+    "language": ("language_model",),
     "alignment": ("connector_2d", "connector_3d", "tgis"),
     "instruction": ("language_model", "vision_2d", "connector_2d", "connector_3d", "tgis"),
 }
@@ -102,6 +103,7 @@ class Stage:
         attributes: of whole volumes that a ``dense`` stage learns.
         finding_weights: how much patches that hold a label count in a ``dense`` stage, by the
             label's name.
+        slices: of each volume that the 2D encoder of a ``dense`` stage sees at a time; None for all.
         lora: adapters; None trains the parts themselves.
         layer_wise: learning rates of single parts, relative to ``learning_rate``.
         arguments: of transformers' ``TrainingArguments``.
@@ -119,6 +121,7 @@ class Stage:
     answer_weight: float = 1.0
     attributes: tuple[str, ...] = ("plane", "phase", "region")
     finding_weights: Mapping[str, float] = field(default_factory=dict)
+    slices: int | None = None
     lora: Lora | None = None
     layer_wise: Mapping[str, float] = field(default_factory=dict)
     arguments: Mapping[str, Any] = field(default_factory=dict)

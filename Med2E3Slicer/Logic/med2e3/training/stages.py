@@ -25,7 +25,7 @@ from med2e3.data.store import VolumeStore
 from med2e3.errors import InputError
 from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
 from med2e3.model.clip3d import M3DClipConfig, M3DClipModel
-from med2e3.training.collate import Collator
+from med2e3.training.collate import Collator, ReadingCollator
 from med2e3.training.contrastive import ContrastiveCollator
 from med2e3.training.dense import DenseCollator, DensePretraining
 from med2e3.training.examples import Examples
@@ -122,8 +122,14 @@ def _load(
     start: Path, stage: Stage, seed: int
 ) -> tuple[Med2E3ForConditionalGeneration, Med2E3Processor]:
     unset_hf_deepspeed_config()  # of the stage before: the library would shard while loading
+    # torch's fused attention is slow backwards in bf16 on CPUs, twice as slow as plain products
+    slow = stage.arguments.get("bf16") and not torch.accelerator.is_available()
     model = Med2E3ForConditionalGeneration.from_pretrained(
-        start, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        start,
+        local_files_only=True,
+        use_safetensors=True,
+        dtype=torch.float32,
+        attn_implementation="eager" if slow else None,
     )
     processor = Med2E3Processor.from_pretrained(start, local_files_only=True)
     model, processor = with_variant(model, processor, stage.model)
@@ -190,6 +196,12 @@ def _learner(
     module: nn.Module = model
     if stage.lora is not None:
         module = add_adapters(model, stage.lora, stage.train)
+    if stage.kind == "language":
+        reports = {
+            s.volume: s.answer for s in store.samples(stage.data.split) if s.task == "report"
+        }
+        reading = ReadingCollator(processor, model.config, reports)
+        return Learner(module, reading, OrderedTrainer, {})
     options = {"grounding_weight": stage.grounding_weight, "answer_weight": stage.answer_weight}
     return Learner(module, Collator(processor, model.config), Med2E3Trainer, options)
 
@@ -207,7 +219,7 @@ def _dense(stage: Stage, model: Med2E3ForConditionalGeneration, store: VolumeSto
         for name in stage.attributes
     }  # fmt: skip
     weights = torch.tensor([float(stage.finding_weights.get(name, 1.0)) for name in labels])
-    module = DensePretraining(model, len(labels), attributes, weights)
+    module = DensePretraining(model, len(labels), attributes, weights, stage.slices)
     for name, encoder in module.encoders.items():
         encoder.requires_grad_(name in stage.train)
     return Learner(module, DenseCollator(len(labels), attributes), OrderedTrainer, {})
