@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from med2e3.figure.palette import relative_color
 from med2e3.figure.text import MISSING, clean, font, width_inches, wrap
+from med2e3.palette import relative_color
 
 FONT = font(10)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from med2e3.figure import palette
+from med2e3 import palette
 from med2e3.figure.text import font
 
 #: at least this many times uniform is shown, so that a flat distribution looks flat

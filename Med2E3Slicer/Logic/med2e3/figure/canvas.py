@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch
 
-from med2e3.figure import palette
+from med2e3 import palette
 from med2e3.figure.text import font
 
 #: distance of two lines of text as a multiple of the font size

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from med2e3.figure import palette
+from med2e3 import palette
 from med2e3.figure.bars import draw_bars
 from med2e3.figure.canvas import Canvas, line_height
 from med2e3.figure.frame import Frame, frame_of

@@ -9,8 +9,8 @@ import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from med2e3 import palette
 from med2e3.asking.question import IMAGE_MARK
-from med2e3.figure import palette
 from med2e3.figure.canvas import Canvas, line_height
 from med2e3.figure.text import MISSING, clean, font, wrap
 from med2e3.notice import NOTICE
