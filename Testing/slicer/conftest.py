@@ -1,0 +1,46 @@
+"""Fixtures of the headless Slicer: see ``README.md`` in this folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parents[1]
+sys.path[:0] = [
+    each for each in (str(HERE), str(REPOSITORY / "Med2E3Slicer" / "Logic")) if each not in sys.path
+]
+
+from harness.start import missing, start  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def _started() -> Any:
+    reason = missing()
+    if reason:
+        if os.environ.get("MED2E3_REQUIRE_SLICER_HARNESS"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    from harness.session import Session
+
+    app = start()
+    return Session(app)
+
+
+@pytest.fixture
+def application(_started: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The application with an empty scene; the test fails for problems that it left.
+
+    Its attributes: ``slicer``, ``qt``, ``ctk``, ``vtk``, ``app``, ``window``, ``problems``,
+    ``dialogs``; its methods: see ``harness/session.py``.
+    """
+    _started.begin(request.node.name)
+    yield _started
+    _started.end()
+    left = _started.problems.take()
+    assert not left, "Slicer would have printed only this:\n" + "\n".join(left)

@@ -1,0 +1,225 @@
+"""What a test does with the application: clicks, waits, screenshots, scenes.
+
+Knows: Qt's test events and the application.  Does not know: any module.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import slicer
+import vtk
+from PySide6 import QtCore, QtTest
+
+from .pythonqt.dialogs import DIALOGS
+from .pythonqt.problems import PROBLEMS
+
+SCREENSHOTS = Path(__file__).resolve().parents[1] / "screenshots"
+Qt = QtCore.Qt
+
+
+class Session:
+    """The running application as tests use it."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.slicer = slicer
+        self.qt = sys.modules["qt"]
+        self.ctk = sys.modules["ctk"]
+        self.vtk = vtk
+        self.problems = PROBLEMS
+        self.dialogs = DIALOGS
+        self._test = ""
+
+    @property
+    def window(self) -> Any:
+        """The main window."""
+        return self.app._main_window
+
+    @property
+    def scene(self) -> Any:
+        """The scene."""
+        return slicer.mrmlScene
+
+    def begin(self, test: str) -> None:
+        """Prepare for a test: an empty scene, four views, nothing pending."""
+        self._test = test
+        self.app.processEvents()
+        PROBLEMS.take()
+        slicer.mrmlScene.Clear(0)
+        self.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
+        self.app.processEvents()
+        PROBLEMS.take()
+
+    def end(self) -> None:
+        """Clean up after a test."""
+        self.app.processEvents()
+        self.show_panel(None)
+        DIALOGS.clear()
+        slicer.mrmlScene.Clear(0)
+        self.app.processEvents()
+
+    # -- time ---------------------------------------------------------------------------------
+
+    def process(self) -> None:
+        """Let everything happen that waits in the event loop."""
+        self.app.processEvents()
+
+    def wait(self, milliseconds: int) -> None:
+        """Run the event loop for a time."""
+        QtTest.QTest.qWait(milliseconds)
+
+    def wait_until(self, condition: Any, seconds: float = 20.0) -> None:
+        """Run the event loop until a condition holds.
+
+        Raises:
+            TimeoutError: it did not hold in time.
+        """
+        if not QtTest.QTest.qWaitFor(lambda: bool(condition()), int(seconds * 1000)):
+            raise TimeoutError(f"waited {seconds} s for {condition}")
+
+    # -- mouse and keys -----------------------------------------------------------------------
+
+    def click(self, widget: Any, x: int | None = None, y: int | None = None, **more: Any) -> None:
+        """Click a widget, in its middle or at a place in its pixels.
+
+        Args:
+            widget: the widget; for a slice view give ``view.VTKWidget()``.
+            x: pixels from the left.
+            y: pixels from the top.
+            more: ``button`` and ``modifier`` of Qt.
+        """
+        QtTest.QTest.mouseClick(
+            widget,
+            more.get("button", Qt.MouseButton.LeftButton),
+            more.get("modifier", Qt.KeyboardModifier.NoModifier),
+            self._point(widget, x, y),
+        )
+        self.process()
+
+    @staticmethod
+    def _point(widget: Any, x: int | None, y: int | None) -> Any:
+        if x is None or y is None:
+            return QtCore.QPoint(widget.size.width() // 2, widget.size.height() // 2)
+        return QtCore.QPoint(int(x), int(y))
+
+    def press(self, widget: Any, x: int, y: int) -> None:
+        """Press the left button."""
+        QtTest.QTest.mousePress(
+            widget, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, QtCore.QPoint(x, y)
+        )
+
+    def release(self, widget: Any, x: int, y: int) -> None:
+        """Release the left button."""
+        QtTest.QTest.mouseRelease(
+            widget, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, QtCore.QPoint(x, y)
+        )
+        self.process()
+
+    def move(self, widget: Any, x: int, y: int) -> None:
+        """Move the mouse to a place in a widget, by a real move event."""
+        qt = self.qt
+        place = QtCore.QPointF(x, y)
+        event = qt.QMouseEvent(
+            QtCore.QEvent.Type.MouseMove,
+            place,
+            QtCore.QPointF(widget.mapToGlobal(place.toPoint())),
+            Qt.MouseButton.NoButton,
+            Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier,
+        )
+        self.app.sendEvent(widget, event)
+        self.process()
+
+    def wheel(self, widget: Any, steps: int, x: int | None = None, y: int | None = None) -> None:
+        """Turn the wheel; positive is away from the person."""
+        point = QtCore.QPointF(self._point(widget, x, y))
+        event = self.qt.QWheelEvent(
+            point,
+            QtCore.QPointF(widget.mapToGlobal(point.toPoint())),
+            QtCore.QPoint(),
+            QtCore.QPoint(0, 120 * steps),
+            Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier,
+            Qt.ScrollPhase.NoScrollPhase,
+            False,
+        )
+        self.app.sendEvent(widget, event)
+        self.process()
+
+    def key(self, widget: Any, key: Any, modifier: Any = Qt.KeyboardModifier.NoModifier) -> None:
+        """Press and release a key."""
+        QtTest.QTest.keyClick(widget, key, modifier)
+        self.process()
+
+    def type(self, widget: Any, text: str) -> None:
+        """Type a text."""
+        QtTest.QTest.keyClicks(widget, text)
+        self.process()
+
+    # -- what is shown ------------------------------------------------------------------------
+
+    def show_panel(self, widget: Any, title: str = "Modules", width: int | None = None) -> None:
+        """Show a widget where Slicer shows the module's panel; None empties it."""
+        if width is not None:
+            self.window._set_panel_width(width)
+        self.window._show_panel(widget, title)
+        self.process()
+
+    def screenshot(self, name: str) -> Path:
+        """Save the whole window as PNG and return the file.
+
+        The folder is MED2E3_SCREENSHOTS, or ``Testing/slicer/screenshots``.
+        """
+        folder = Path(os.environ.get("MED2E3_SCREENSHOTS", SCREENSHOTS))
+        folder.mkdir(parents=True, exist_ok=True)
+        self.wait(20)
+        path = folder / f"{name}.png"
+        if not self.window.grab().save(str(path)):
+            raise RuntimeError(f"could not write {path}")
+        return path
+
+    def slice_view(self, name: str = "Red") -> Any:
+        """Return a slice view by its name."""
+        return self.app.layoutManager().sliceWidget(name).sliceView()
+
+    def pixels(self, widget: Any) -> np.ndarray:
+        """Return what a widget shows now as an array (height, width, 3) of bytes."""
+        image = widget.grab().toImage().convertToFormat(self.qt.QImage.Format_RGB888)
+        width, height = image.width(), image.height()
+        rows = np.frombuffer(image.constBits(), np.uint8)
+        return rows.reshape(height, image.bytesPerLine())[:, : 3 * width].reshape(height, width, 3)
+
+    # -- data ---------------------------------------------------------------------------------
+
+    def add_volume(
+        self, shape: tuple[int, int, int] = (40, 64, 64), spacing: float = 2.0, name: str = "CT"
+    ) -> Any:
+        """Add a CT-like volume: air, a block of tissue, a brighter block inside; show it.
+
+        Args:
+            shape: voxels, KJI order.
+            spacing: millimetres in plane; slices are 3 mm apart.
+            name: the node's name.
+        """
+        depth, height, width = shape
+        voxels = np.full(shape, -1000, np.int16)
+        inside = np.s_[
+            depth // 8 : -depth // 8, height // 6 : -height // 6, width // 6 : -width // 6
+        ]
+        voxels[inside] = 40
+        voxels[depth // 2 :, height // 3 : height // 2, width // 3 : width * 2 // 3] = 300
+        node = slicer.util.addVolumeFromArray(
+            voxels, ijkToRAS=np.diag([-spacing, -spacing, 3.0, 1.0]), name=name
+        )
+        node.CreateDefaultDisplayNodes()
+        display = node.GetDisplayNode()
+        display.AutoWindowLevelOff()
+        display.SetWindowLevel(1400, -300)
+        slicer.util.setSliceViewerLayers(background=node, fit=True)
+        self.process()
+        return node

@@ -1,0 +1,1 @@
+"""Slicer's views: a Qt widget around a VTK render window that draws offscreen."""
