@@ -64,6 +64,18 @@ class ResourceError(Med2E3Error):
     code = "resources"
 
 
+class NumericalError(Med2E3Error):
+    """Numbers that are not finite came out of the model; nothing of the answer can be trusted."""
+
+    code = "not-finite"
+
+
+class DeviceLostError(Med2E3Error):
+    """The device stopped working; only a new process can use it again."""
+
+    code = "device-lost"
+
+
 class Cancelled(Med2E3Error):  # noqa: N818 (a request that was met, not a fault)
     """A person or a program asked to stop."""
 

@@ -46,6 +46,11 @@ class ByteBoundedLRU(Generic[Value]):
         while self._values and self.num_bytes > self.max_bytes:
             self._values.popitem(last=False)
 
+    def drop(self, belongs: Callable[[Hashable], bool]) -> None:
+        """Drop the values whose keys ``belongs`` says yes to."""
+        for key in [key for key in self._values if belongs(key)]:
+            del self._values[key]
+
     def clear(self) -> None:
         """Drop everything."""
         self._values.clear()

@@ -10,10 +10,23 @@ from torch import Tensor
 from transformers import LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
 
 from med2e3.asking.options import GenerationOptions
-from med2e3.errors import Med2E3Error
+from med2e3.errors import NumericalError
 
 _DRAWN_SEEDS = 2**32  # short enough to be typed again
 _UNFINISHED = "\ufffd"  # what an incomplete multi-byte character decodes to
+
+
+def check_finite(numbers: Tensor) -> None:
+    """Refuse numbers that are not finite.
+
+    Raises:
+        NumericalError: when one is infinite or not a number.
+    """
+    if not bool(torch.isfinite(numbers).all()):
+        raise NumericalError(
+            "The model's numbers overflowed, so there is no answer.",
+            hint="Try --dtype bfloat16 or --dtype float32.",
+        )
 
 
 class TokenChooser:
@@ -44,14 +57,10 @@ class TokenChooser:
             logits: (vocabulary,).
 
         Raises:
-            Med2E3Error: when the logits are not finite.
+            NumericalError: when the logits are not finite.
         """
         row = logits.float().cpu()
-        if not bool(torch.isfinite(row).all()):
-            raise Med2E3Error(
-                "The model's numbers overflowed, so there is no answer.",
-                hint="Try --dtype bfloat16 or --dtype float32.",
-            )
+        check_finite(row)
         probabilities = torch.softmax(row, dim=-1)
         if self.greedy:
             token = int(row.argmax())

@@ -7,28 +7,16 @@ the KV cache are kept.  Knows nothing of files of volumes, of HTTP or of Slicer.
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicCache
 
-from med2e3.asking import (
-    Done,
-    Event,
-    GenerationOptions,
-    Progress,
-    Question,
-    Scores,
-    Stage,
-    Token,
-)
-from med2e3.asking.events import FinishReason
-from med2e3.errors import InputError
+from med2e3.asking import Event, GenerationOptions, Question
+from med2e3.errors import Med2E3Error, ResourceError
 from med2e3.model import (
     ImageFeatures,
     Med2E3Config,
@@ -36,42 +24,16 @@ from med2e3.model import (
     Med2E3Processor,
     VolumeFeatures,
 )
+from med2e3.session.batch import Batch
+from med2e3.session.batch_answer import Answer, VolumeInput
+from med2e3.session.batch_faults import faults_said, release_unused
 from med2e3.session.caches import ByteBoundedLRU, KeyValues, key_value_bytes
-from med2e3.session.decoding import GrowingText, TokenChooser
-from med2e3.session.devices import memory_shortage_said
 from med2e3.session.loading import load_model
 
+#: tokens of a prompt that are run at once; others can have a turn between two such pieces
+_PROMPT_PIECE = 256
 
-class VolumeInput(Protocol):
-    """What a session needs of a model input (``med2e3.volume.ModelInput`` has it)."""
-
-    @property
-    def voxels(self) -> np.ndarray:
-        """(slices, rows, columns), float32."""
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the content."""
-
-
-class _Stopped(Exception):  # noqa: N818 (control flow inside one answer)
-    """The person asked to stop."""
-
-
-class _Clock:
-    """Seconds of each stage of one answer."""
-
-    def __init__(self) -> None:
-        self.timings: dict[str, float] = {}
-        self._start = self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self.timings[name] = self.timings.get(name, 0.0) + now - self._last
-        self._last = now
-
-    def since_start(self, name: str) -> None:
-        self.timings[name] = time.perf_counter() - self._start
+Result = TypeVar("Result")
 
 
 class Session:
@@ -141,10 +103,26 @@ class Session:
         """Number format of the weights."""
         return str(self.model.dtype).removeprefix("torch.")
 
+    @property
+    def end_tokens(self) -> set[int]:
+        """Tokens that end an answer."""
+        end = self.model.generation_config.eos_token_id
+        return set(end) if isinstance(end, list) else {end}
+
+    @property
+    def draws_scores(self) -> bool:
+        """Whether the variant weights slices at random, which the seed then makes repeatable."""
+        return bool(self.config.uses_2d and self.config.aggregation == "random")
+
     def forget(self) -> None:
         """Drop everything that is kept of volumes."""
         self._volumes.clear()
         self._prefixes.clear()
+
+    def forget_volume(self, sha256: str) -> None:
+        """Drop everything that is kept of one volume."""
+        self._volumes.drop(lambda key: key == sha256)
+        self._prefixes.drop(lambda key: isinstance(key, tuple) and key[0] == sha256)
 
     # ---- answering -----------------------------------------------------------------------
 
@@ -172,172 +150,169 @@ class Session:
             InputError: when the question does not fit into the model's context, or the volume
                 has another size.
         """
-        options = options or GenerationOptions()
-        if volume.voxels.shape != self.input_size:
-            raise InputError(
-                f"The volume was prepared as {volume.voxels.shape}, "
-                f"but this model takes {self.input_size}.",
-                hint="Prepare it with the model's own input size.",
-            )
-        prompt_ids = self.processor.encode_prompt(self.processor.conversation(question))
-        room = self.config.context_length - len(prompt_ids)
-        if room < 1:
-            raise InputError(
-                f"The question is too long: with the volume it takes {len(prompt_ids)} tokens, "
-                f"and the model's limit is {self.config.context_length}.",
-                hint="Shorten the question, its choices or the earlier conversation.",
-            )
-        limit = min(options.max_new_tokens, room)
-        return self._answer(volume, question, prompt_ids, limit, options, cancel)
-
-    def _answer(
-        self,
-        volume: VolumeInput,
-        question: Question,
-        prompt_ids: list[int],
-        limit: int,
-        options: GenerationOptions,
-        cancel: threading.Event | None,
-    ) -> Iterator[Event]:
-        clock = _Clock()
-        chooser = TokenChooser(options)
-        text = GrowingText(self.processor.decode_answer, options.stop, self.processor.unsettled)
-        probabilities: list[float] = []
-        scores: tuple[float, ...] = ()
-        letters: dict[str, float] = {}
-        hits: list[str] = []
-        reason: FinishReason = "length"
-        try:
-            with memory_shortage_said():
-                features = yield from self._encode(volume, hits, clock, cancel)
-                yield Stage("scoring")
-                image = self._image_features(features, question, chooser.seed)
-                if image.scores is not None:
-                    scores = tuple(image.scores[0].float().tolist())
-                    yield Scores(scores)
-                clock.lap("score")
-                yield Stage("generating")
-                _check(cancel)
-                logits, cache = self._prefill(volume, prompt_ids, image, hits)
-                clock.lap("prefill")
-                letters = self._letter_probabilities(question, prompt_ids, logits)
-                end_tokens = self._end_tokens
-                while True:
-                    _check(cancel)
-                    token, probability = chooser.choose(logits)
-                    if not probabilities:
-                        clock.since_start("first_token")
-                    probabilities.append(probability)
-                    ended, full = token in end_tokens, len(probabilities) == limit
-                    yield Token(token, text.add(token, last=ended or full), probability)
-                    if ended or full or text.stopped:
-                        reason = "end" if ended else "stop" if text.stopped else "length"
-                        break
-                    logits = self._step(token, cache)
-        except _Stopped:
-            reason = "cancelled"
-        clock.lap("generate")
-        clock.since_start("total")
-        yield Done(
-            answer=text.text,
-            token_ids=tuple(text.ids),
-            token_probabilities=tuple(probabilities),
-            scores=scores,
-            finish_reason=reason,
-            choice_probabilities=letters,
-            timings_s=clock.timings,
-            cache_hits=tuple(hits),
-            seed=chooser.seed if self._draws_scores or not chooser.greedy else None,
+        answer = Answer(
+            self, volume, question, options or GenerationOptions(), cancel or threading.Event()
         )
+        return self._alone(answer)
 
-    @property
-    def _end_tokens(self) -> set[int]:
-        end = self.model.generation_config.eos_token_id
-        return set(end) if isinstance(end, list) else {end}
+    def _alone(self, answer: Answer) -> Iterator[Event]:
+        """A batch of one."""
+        for event in answer.prepare():
+            if event is not None:
+                yield event
+        if answer.reason is not None:
+            return
+        batch = Batch(self)
+        batch.join(answer)
+        while batch.answers:
+            for _, outcome in batch.step():
+                if isinstance(outcome, Med2E3Error):
+                    raise outcome
+                yield outcome
 
-    def _encode(
-        self,
-        volume: VolumeInput,
-        hits: list[str],
-        clock: _Clock,
-        cancel: threading.Event | None,
-    ) -> Generator[Event, None, VolumeFeatures]:
-        known = self._volumes.get(volume.sha256)
-        if known is not None:
-            hits.append("volume")
-            return known
-        yield Stage("encoding")
-        total = self.config.num_slices
-        pixels = torch.from_numpy(volume.voxels).to(self.model.device, self.model.dtype)
-        steps = self.model.encode_volume_in_steps(pixels[None, None])
+    # ---- what an answer and a batch are made of -------------------------------------------
+
+    def with_memory(self, work: Callable[[], Result]) -> Result:
+        """Do some work; when memory runs out, drop what is kept and try once more.
+
+        Raises:
+            ResourceError: when memory ran out twice.
+            DeviceLostError: when the device stopped working.
+        """
+        try:
+            with faults_said():
+                return work()
+        except ResourceError:
+            pass  # outside of the handler nothing refers to the failed work's tensors any more
+        self.forget()
+        release_unused()
+        with faults_said():
+            return work()
+
+    def known_features(self, sha256: str) -> VolumeFeatures | None:
+        """A volume's features, if they are kept."""
+        return self._volumes.get(sha256)
+
+    def encode(self, volume: VolumeInput) -> Generator[int, None, VolumeFeatures]:
+        """Encode a volume and keep its features.
+
+        When memory runs out, what is kept is dropped and fewer slices are taken at once.
+
+        Yields:
+            How many slices are done.
+
+        Raises:
+            ResourceError: when memory ran out with single slices, too.
+            DeviceLostError: when the device stopped working.
+        """
+        shown, fewer = -1, False
+        steps = self._encode_in_steps(volume, None)
         while True:
-            _check(cancel)
             try:
-                with torch.inference_mode():
-                    done = next(steps)
+                done = next(steps)
             except StopIteration as finished:
                 features: VolumeFeatures = finished.value
                 break
-            yield Progress(done, total)
+            except ResourceError:
+                if fewer:
+                    raise
+                fewer = True
+            else:
+                if done > shown:
+                    shown = done
+                    yield done
+                continue
+            self.forget()
+            release_unused()
+            steps = self._encode_in_steps(volume, 1)
         if self.reuse:
             self._volumes.put(volume.sha256, features)
-        clock.lap("encode")
         return features
 
-    @torch.inference_mode()
-    def _image_features(
+    def _encode_in_steps(
+        self, volume: VolumeInput, slices_per_batch: int | None
+    ) -> Generator[int, None, VolumeFeatures]:
+        with faults_said():
+            pixels = torch.from_numpy(volume.voxels).to(self.model.device, self.model.dtype)
+        steps = self.model.encode_volume_in_steps(
+            pixels[None, None], slices_per_batch=slices_per_batch
+        )
+        while True:
+            try:
+                with faults_said(), torch.inference_mode():
+                    done = next(steps)
+            except StopIteration as finished:
+                features: VolumeFeatures = finished.value
+                return features
+            yield done
+
+    def image_features(
         self, features: VolumeFeatures, question: Question, seed: int
     ) -> ImageFeatures:
+        """Visual tokens and scores for a question; ``seed`` for variants that draw the weights."""
         ids = torch.tensor(
             [self.processor.encode_question(question.scoring_text)], device=self.model.device
         )
-        with torch.random.fork_rng(enabled=self._draws_scores):
-            if self._draws_scores:
-                torch.manual_seed(seed)
-            image: ImageFeatures = self.model.image_features(features, ids, torch.ones_like(ids))
-        return image
 
-    @property
-    def _draws_scores(self) -> bool:
-        """Whether the variant weights slices at random, which the seed then makes repeatable."""
-        return bool(self.config.uses_2d and self.config.aggregation == "random")
+        def work() -> ImageFeatures:
+            with torch.inference_mode(), torch.random.fork_rng(enabled=self.draws_scores):
+                if self.draws_scores:
+                    torch.manual_seed(seed)
+                image: ImageFeatures = self.model.image_features(
+                    features, ids, torch.ones_like(ids)
+                )
+            return image
 
-    @torch.inference_mode()
-    def _prefill(
+        return self.with_memory(work)
+
+    def prefill(
         self, volume: VolumeInput, prompt_ids: list[int], image: ImageFeatures, hits: list[str]
-    ) -> tuple[Tensor, DynamicCache]:
-        """Run the prompt; what comes before the 2D tokens is taken from the cache if it is kept."""
-        embedded = self.model.embed(torch.tensor([prompt_ids], device=self.model.device), image)
-        if not self.reuse:
-            cache = DynamicCache()
-            return self._run(embedded, cache), cache
-        length = prompt_ids.index(self.config.image_token_id) + self.config.num_3d_tokens
-        key = (volume.sha256, tuple(prompt_ids[:length]))
-        prefix = self._prefixes.get(key)
-        if prefix is None:
-            cache = DynamicCache()
-            self._run(embedded[:, :length], cache)
-            prefix = [(layer.keys, layer.values) for layer in cache.layers]
-            self._prefixes.put(key, prefix)
-        else:
-            hits.append("prefix")
-            cache = DynamicCache(prefix)
-        return self._run(embedded[:, length:], cache), cache
+    ) -> Generator[None, None, tuple[Tensor, KeyValues]]:
+        """Run a prompt; what comes before the 2D tokens is taken from the cache if it is kept.
+
+        Yields:
+            None between pieces of the prompt.
+
+        Returns:
+            The logits (vocabulary,) that follow it, and its keys and values.
+        """
+        ids = torch.tensor([prompt_ids], device=self.model.device)
+        with torch.inference_mode():
+            embedded = self.with_memory(lambda: self.model.embed(ids, image))
+        known: KeyValues = []
+        if self.reuse:
+            length = prompt_ids.index(self.config.image_token_id) + self.config.num_3d_tokens
+            key = (volume.sha256, tuple(prompt_ids[:length]))
+            prefix = self._prefixes.get(key)
+            if prefix is not None:
+                hits.append("prefix")
+            elif length:
+                _, prefix = yield from self._run_in_pieces(embedded[:, :length], known)
+                self._prefixes.put(key, prefix)
+                yield None
+            known, embedded = prefix or known, embedded[:, length:]
+        return (yield from self._run_in_pieces(embedded, known))
+
+    def _run_in_pieces(
+        self, embedded: Tensor, known: KeyValues
+    ) -> Generator[None, None, tuple[Tensor, KeyValues]]:
+        """Logits after the last of ``embedded`` (1, L, D) that follows ``known``."""
+        pieces = embedded.split(_PROMPT_PIECE, dim=1) if self.reuse else (embedded,)
+        for number, piece in enumerate(pieces):
+            if number:
+                yield None
+            logits, known = self.with_memory(lambda p=piece, k=known: self._run(p, k))
+        return logits, known
 
     @torch.inference_mode()
-    def _step(self, token: int, cache: DynamicCache) -> Tensor:
-        ids = torch.tensor([[token]], device=self.model.device)
-        return self._run(self.model.embed(ids, None), cache)
-
-    def _run(self, embedded: Tensor, cache: DynamicCache) -> Tensor:
-        """Logits (vocabulary,) after the last of ``embedded`` (1, L, D)."""
+    def _run(self, embedded: Tensor, known: KeyValues) -> tuple[Tensor, KeyValues]:
+        cache = DynamicCache(known) if known else DynamicCache()
         output = self.model.language_model(
             inputs_embeds=embedded, past_key_values=cache, use_cache=True, logits_to_keep=1
         )
-        logits: Tensor = output.logits[0, -1]
-        return logits
+        return output.logits[0, -1], [(layer.keys, layer.values) for layer in cache.layers]
 
-    def _letter_probabilities(
+    def letter_probabilities(
         self, question: Question, prompt_ids: list[int], logits: Tensor
     ) -> dict[str, float]:
         """How probable each choice's letter is as the first token, among the letters.
@@ -355,8 +330,3 @@ class Session:
             return {}
         shares = torch.softmax(logits.float()[list(first)], dim=-1).tolist()
         return dict(zip(question.letters, shares, strict=True))
-
-
-def _check(cancel: threading.Event | None) -> None:
-    if cancel is not None and cancel.is_set():
-        raise _Stopped
