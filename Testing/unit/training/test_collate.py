@@ -12,7 +12,7 @@ from med2e3.asking import Turn
 from med2e3.data import Sample, VolumeStore
 from med2e3.errors import InputError
 from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
-from med2e3.training.collate import IGNORED, Collator
+from med2e3.training.collate import IGNORED, Collator, ReadingCollator
 from med2e3.training.examples import Examples
 from med2e3.training.recipe import StageData
 
@@ -117,3 +117,31 @@ def test_padding_changes_nothing(folder: Path, collator: Collator) -> None:
         return output.logits[0, : len(rows[0])]
 
     torch.testing.assert_close(logits(short), logits(short, long), atol=1e-4, rtol=1e-4)
+
+
+def test_a_text_stands_where_the_volume_would(folder: Path, collator: Collator) -> None:
+    model = Med2E3ForConditionalGeneration.from_pretrained(folder)
+    report = "There is a cyst in the liver."
+    reading = ReadingCollator(collator.processor, model.config, {"v": report})
+    ids, labels = reading.encode(sample())
+    text = reading.processor.tokenizer.decode(ids)
+    assert text.count(report) == 1
+    assert text.index(report) < text.index("What is it?") < text.index("a liver<|endoftext|>")
+    assert model.config.image_token_id not in ids
+    assert learned(reading, sample()) == "a liver<|endoftext|>"
+    assert report not in reading.processor.tokenizer.decode(
+        [label for label in labels if label != IGNORED]
+    )
+
+
+def test_batches_of_text_need_no_volume(
+    folder: Path, tiny_store: VolumeStore, collator: Collator
+) -> None:
+    model = Med2E3ForConditionalGeneration.from_pretrained(folder)
+    examples = Examples(
+        tiny_store, StageData(augmentation="none", questions_per_volume=2), epochs=1, seed=0
+    )
+    batch = ReadingCollator(collator.processor, model.config, {})([examples[0], examples[1]])
+    assert set(batch) == {"input_ids", "labels"}
+    assert len(batch["input_ids"]) == 4
+    assert torch.isfinite(model(**batch).loss)

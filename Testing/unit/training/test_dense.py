@@ -63,3 +63,37 @@ def test_findings_weigh_more(model: Med2E3ForConditionalGeneration) -> None:
         losses.append(dense(torch.zeros(1, 1, 32, 64, 64), label_map, torch.zeros(1, 0).long()))
     assert losses[1].patch_loss > 1.5 * losses[0].patch_loss
     assert losses[0].volume_loss == 0
+
+
+def test_the_slice_encoder_sees_some_slices_and_all_findings_among_them(
+    model: Med2E3ForConditionalGeneration,
+) -> None:
+    weights = torch.tensor([1.0, 1.0, 9.0])
+    dense = DensePretraining(model, 3, {}, weights, slices=6)
+    label_map = torch.zeros(2, 32, 64, 64, dtype=torch.uint8)
+    label_map[0, [3, 17, 30], 8:24, 8:24] = 2
+    label_map[:, :, 40:48, 40:48] = 1
+    seen = set()
+    for seed in range(12):
+        torch.manual_seed(seed)
+        chosen = dense._choose_slices(label_map, 6)
+        assert chosen.shape == (2, 6)
+        assert (chosen.diff(dim=1) > 0).all(), "in their order, none twice"
+        assert {3, 17, 30} <= set(chosen[0].tolist())
+        seen |= set(chosen[1].tolist())
+    assert len(seen) > 20, "where nothing stands out, every slice has its turn"
+
+
+def test_chosen_slices_go_with_their_own_labels(model: Med2E3ForConditionalGeneration) -> None:
+    """With all slices chosen nothing is different from choosing none."""
+    weights = torch.tensor([1.0, 1.0, 1.0])
+    some = DensePretraining(model, 3, {}, weights, slices=32)
+    every = DensePretraining(model, 3, {}, weights)
+    every.load_state_dict(some.state_dict())
+    generator = torch.Generator().manual_seed(0)
+    label_map = torch.randint(0, 3, (2, 32, 64, 64), generator=generator).to(torch.uint8)
+    pixels = torch.rand(2, 1, 32, 64, 64, generator=generator)
+    none = torch.zeros(2, 0).long()
+    torch.testing.assert_close(
+        some(pixels, label_map, none).loss, every(pixels, label_map, none).loss
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.miniature import write_recipe
+from fixtures.miniature import stage, write_recipe
 from med2e3.errors import InputError
 from med2e3.training.recipe import KINDS, load_recipe, shipped_recipes
 
@@ -25,7 +25,8 @@ def test_the_published_stages_learn_without_grounding() -> None:
 
 
 def test_a_stage_trains_what_its_kind_does_by_default(tmp_path: Path) -> None:
-    recipe = load_recipe(write_recipe(tmp_path / "r.yaml"))
+    stages = [stage(kind, epochs=1, batch=1, rate=1e-3) for kind in KINDS]
+    recipe = load_recipe(write_recipe(tmp_path / "r.yaml", *stages))
     assert {stage.kind: stage.train for stage in recipe.stages} == KINDS
 
 

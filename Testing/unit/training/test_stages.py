@@ -220,3 +220,26 @@ def test_a_question_about_the_trained_model_is_not_needed_to_be_known(
     key = next(iter(tiny_store.entries))
     *_, done = session.ask(Asked(tiny_store, key), Question("Größe? xyzzy 42%"))
     assert isinstance(done, Done)
+
+
+def test_a_new_language_model_learns_to_read(
+    tmp_path: Path, trained: Any, tiny_store: VolumeStore
+) -> None:
+    reading = stage(
+        "language", epochs=4, batch=4, rate=3e-3,
+        data={"augmentation": "none", "questions_per_volume": 4},
+    )  # fmt: skip
+    path = write_recipe(tmp_path / "recipe.yaml", reading)
+    start = trained.output / "0-start"
+    train(
+        load_recipe(path), tmp_path / "run", data=tiny_store.root, model=start, say=lambda _: None
+    )
+    folder = tmp_path / "run" / "1-language"
+    old, new = weights(start), weights(folder / "model")
+    assert {n.partition(".")[0] for n in new if not torch.equal(old[n], new[n])} == {
+        "language_model"
+    }
+    history = json.loads((folder / "history.json").read_text(encoding="utf-8"))
+    losses = [entry["loss"] for entry in history if "loss" in entry]
+    assert losses[-1] < losses[0]
+    assert Med2E3ForConditionalGeneration.from_pretrained(folder / "model").config.untrained
