@@ -32,7 +32,7 @@ LOGIC = Path(__file__).resolve().parents[2] / "Med2E3Slicer" / "Logic"
 def exchange() -> Exchange:
     """A report of the embedded model about the body of the scenes."""
     volume = scenes.add_volume(scenes.new_scene())
-    return scenes.ask(make_model_input(copy_volume(volume)), Question.report())
+    return scenes.ask(make_model_input(copy_volume(volume), scenes.INPUT_SIZE), Question.report())
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_saved_and_loaded(scene: Any, exchange: Exchange, saved: Any) -> None:
     store = ExchangeStore(scene)
     first = store.add(volume, exchange)
     store.add(volume, replace(exchange, task="open_vqa", question="Was sieht man? é你😀"))
-    store.update_review(first, text="Edited: nothing.\nSecond line <&> \"é\"", reviewed=True)
+    store.update_review(first, text='Edited: nothing.\nSecond line <&> "é"', reviewed=True)
     before = store.exchanges(volume)
     path = saved(scene)
 
@@ -114,7 +114,7 @@ def test_saved_and_loaded(scene: Any, exchange: Exchange, saved: Any) -> None:
     assert [each.review for each in after] == [each.review for each in before]
     assert [each.key for each in after] == [each.key for each in before]
     assert not any(each.moved for each in after)
-    assert after[1].text == "Edited: nothing.\nSecond line <&> \"é\""
+    assert after[1].text == 'Edited: nothing.\nSecond line <&> "é"'
     assert after[1].exchange.answer == exchange.answer
     hottest = exchange.top_slices(1)[0]
     place = after[0].slice_map.slices[hottest].position_lps_mm
@@ -245,7 +245,7 @@ def test_renaming_changes_nothing_else(scene: Any, exchange: Exchange, saved: An
     volume = scenes.add_volume(scene)
     store = ExchangeStore(scene)
     stored = store.add(volume, exchange)
-    scene.GetNodeByID(stored.node_id).SetName("Befund / é: \"x\"")
+    scene.GetNodeByID(stored.node_id).SetName('Befund / é: "x"')
     scene.GetNodeByID(stored.node_id).GetNodeReference("Med2E3.scores").SetName("a/b\\c")
     volume.SetName("renamed")
     assert store.exchanges(volume) == (stored,)
@@ -270,7 +270,11 @@ def test_review_is_kept_beside_the_answer(scene: Any, exchange: Exchange) -> Non
     stored = store.add(scenes.add_volume(scene), exchange)
     assert (stored.text, stored.is_edited, stored.review.changed) == (exchange.answer, False, "")
     edited = store.update_review(stored, text="A person's text.", reviewed=False)
-    assert (edited.text, edited.is_edited, edited.review.reviewed) == ("A person's text.", True, False)
+    assert (edited.text, edited.is_edited, edited.review.reviewed) == (
+        "A person's text.",
+        True,
+        False,
+    )
     assert edited.exchange == exchange
     assert edited.review.changed
     reviewed = store.update_review(edited, text=exchange.answer, reviewed=True)
