@@ -1,0 +1,356 @@
+"""A strip of cells in one slice view: one cell per model slice, coloured by its score.
+
+Knows one view: its renderer, interactor and slice logic. Before each frame it compares what the view
+shows with what it drew, and draws again only after a change, so it follows scrolling, zoom, pan,
+resizing, orientation and background without asking who changed them. Does not know other views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import vtk
+
+from med2e3_slicer.strip import painter, words
+from med2e3_slicer.strip.axis import (
+    Axis,
+    Room,
+    ViewGeometry,
+    cut_axis,
+    is_vertical,
+    offset_pixel,
+    scroll_axis,
+)
+from med2e3_slicer.strip.canvas import Sheet
+from med2e3_slicer.strip.mouse import Mouse
+from med2e3_slicer.strip.painter import Column, Ink
+from med2e3_slicer.strip.shown import Shown, Stack, Vector
+
+#: at most two exchanges are shown side by side
+MOST = 2
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a strip: which of the shown exchanges, and which model slice."""
+
+    column: int
+    index: int
+
+
+class SliceStrip:
+    """The strip of one slice view.
+
+    Args:
+        renderer: the slice view's own ``vtkRenderer``.
+        interactor: its ``vtkRenderWindowInteractor``.
+        slice_logic: its ``vtkMRMLSliceLogic``.
+        request_render: draws the view soon; by default at once.
+        on_jump: called with this strip, a cell's exchange and its slice when a person chooses it;
+            by default this view jumps there.
+        reference: for a view that cuts across the slices: the point (mm RAS) that another view
+            shows now, or ``None``; the marker lies there.
+        legend: whether this view also explains the colours.
+    """
+
+    def __init__(
+        self,
+        renderer: Any,
+        interactor: Any,
+        slice_logic: Any,
+        *,
+        request_render: Callable[[], None] | None = None,
+        on_jump: Callable[[SliceStrip, Cell], None] | None = None,
+        reference: Callable[[Stack], Vector | None] | None = None,
+        legend: bool = True,
+    ) -> None:
+        self.renderer = renderer
+        self.slice_logic = slice_logic
+        self._window = renderer.GetRenderWindow()
+        self.request_render = request_render or self._window.Render
+        self._on_jump = on_jump or (lambda strip, cell: strip.jump(cell))
+        self._reference = reference
+        self._legend = legend
+        self._shown: tuple[Shown, ...] = ()
+        self._visible = True
+        self._hovered: Cell | None = None
+        self._columns: list[Column] = []
+        self._drawn: object = None
+        self._drawn_hover: object = None
+        self._sentence = ""
+        self._sheet = Sheet(renderer, words=14)
+        self._hover_sheet = Sheet(renderer, words=1)
+        self._frame_tag = renderer.AddObserver(vtk.vtkCommand.StartEvent, self._before_frame)
+        self._mouse: Mouse | None = Mouse(
+            interactor,
+            slice_logic,
+            cell_at=self.cell_at,
+            hover=self._hover,
+            choose=self._choose,
+        )
+
+    # what is shown
+
+    def show(self, *shown: Shown) -> None:
+        """Show one exchange, or two side by side; none clears the strip."""
+        if len(shown) > MOST:
+            raise ValueError(f"at most {MOST} exchanges, not {len(shown)}")
+        self._shown = shown
+        self._hovered = None
+        self.request_render()
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self.show()
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        """The exchanges on show."""
+        return self._shown
+
+    @property
+    def visible(self) -> bool:
+        """Whether the strip is drawn and reacts to the mouse."""
+        return self._visible
+
+    @visible.setter
+    def visible(self, visible: bool) -> None:
+        if visible != self._visible:
+            self._visible = visible
+            self._hovered = None
+            self.request_render()
+
+    @property
+    def legend(self) -> bool:
+        """Whether this view explains the colours."""
+        return self._legend
+
+    @legend.setter
+    def legend(self, legend: bool) -> None:
+        if legend != self._legend:
+            self._legend = legend
+            self.request_render()
+
+    @property
+    def sentence(self) -> str:
+        """Why there is no strip in this view; empty where there is one or nothing to show."""
+        return self._sentence
+
+    def detach(self) -> None:
+        """Take every actor and observer out of the view; the strip is of no use afterwards."""
+        if self._mouse is None:
+            return
+        self._mouse.detach()
+        self._mouse = None
+        self.renderer.RemoveObserver(self._frame_tag)
+        for sheet in (self._sheet, self._hover_sheet):
+            sheet.remove()
+        self._columns = []
+        self._shown = ()
+
+    # where things are
+
+    def geometry(self) -> ViewGeometry:
+        """What the view shows now."""
+        node = self.slice_logic.GetSliceNode()
+        width, height = self.renderer.GetSize()
+        matrix = _as_array(node.GetXYToRAS())
+        dimensions = node.GetDimensions()
+        if width and height and dimensions[0] and dimensions[1]:
+            matrix[:, 0] *= dimensions[0] / width
+            matrix[:, 1] *= dimensions[1] / height
+        limits, resolution = [0.0, 0.0], vtk.reference(0.0)
+        known = self.slice_logic.GetSliceOffsetRangeResolution(limits, resolution)
+        half = abs(float(resolution)) / 2
+        return ViewGeometry(
+            size=(width, height),
+            xy_to_ras=matrix,
+            offset=node.GetSliceOffset(),
+            offset_range=(limits[0] - half, limits[1] + half) if known else None,
+            scale=max(self._window.GetDPI() / 72.0, 0.5),
+        )
+
+    def scrolls_along(self, stack: Stack) -> bool:
+        """Whether scrolling this view goes from model slice to model slice."""
+        return self.geometry().scrolls_along(stack)
+
+    def cell_at(self, x: float, y: float) -> Cell | None:
+        """The cell at a pixel of the view, as it was last drawn."""
+        for number, column in enumerate(self._columns):
+            across, along = (x, y) if column.axis.vertical else (y, x)
+            if column.across[0] - 2 <= across <= column.across[1] + 2:
+                index = column.axis.index(along, len(column.shown.scores))
+                if index is not None:
+                    return Cell(number, index)
+        return None
+
+    def cell_middle(self, index: int, column: int = 0) -> tuple[float, float] | None:
+        """The pixel in the middle of a cell, or ``None`` where it is not seen."""
+        if column >= len(self._columns):
+            return None
+        drawn = self._columns[column]
+        along = drawn.axis.cell(index)
+        if along is None:
+            return None
+        middle, across = sum(along) / 2, sum(drawn.across) / 2
+        return (across, middle) if drawn.axis.vertical else (middle, across)
+
+    @property
+    def columns(self) -> Sequence[Column]:
+        """What was last drawn."""
+        return tuple(self._columns)
+
+    def jump(self, cell: Cell) -> None:
+        """Let this view show a model slice; views linked to it follow."""
+        stack = self._shown[cell.column].stack
+        if stack is None:
+            return
+        logic = self.slice_logic
+        logic.StartSliceOffsetInteraction()
+        try:
+            logic.GetSliceNode().JumpSliceByOffsetting(*stack.positions_ras[cell.index])
+            if stack.spacing_mm >= abs(logic.GetLowestVolumeSliceSpacing()[2]):
+                # an acquired slice lies in the cell: show that one, not a mixture of two
+                logic.SnapSliceOffsetToIJK()
+        finally:
+            logic.EndSliceOffsetInteraction()
+
+    # drawing
+
+    def _before_frame(self, _caller: object, _event: str) -> None:
+        active = bool(self._shown) and self._visible
+        if not active:
+            state: object = None
+        else:
+            view = self.geometry()
+            faint = self._mouse is not None and self._mouse.lets_pass()
+            references = tuple(self._reference_level(shown.stack, view) for shown in self._shown)
+            background = self.renderer.GetBackground()
+            state = (
+                self._shown, view.size, view.xy_to_ras.tobytes(), view.offset, view.offset_range,
+                view.scale, faint, references, background, self._legend, self._is_light_box(),
+            )  # fmt: skip
+        if state != self._drawn:
+            self._drawn = state
+            self._sheet.clear()
+            self._columns = []
+            self._sentence = ""
+            if active:
+                self._paint(view, references, Ink.on(background), painter.FAINT if faint else 1.0)
+            self._sheet.finish()
+        hover_state = (state, self._hovered)
+        if hover_state != self._drawn_hover:
+            self._drawn_hover = hover_state
+            self._hover_sheet.clear()
+            if active and self._hovered is not None and self._hovered.column < len(self._columns):
+                column = self._columns[self._hovered.column]
+                ink = Ink.on(background)
+                painter.paint_hover(self._hover_sheet, column, self._hovered.index, view, ink)
+            self._hover_sheet.finish()
+
+    def _paint(
+        self, view: ViewGeometry, references: Sequence[float | None], ink: Ink, seen: float
+    ) -> None:
+        stacks = [shown.stack for shown in self._shown]
+        if None in stacks:
+            self._sentence = words.NO_POSITION
+        elif self._is_light_box():
+            self._sentence = words.LIGHT_BOX
+        if self._sentence:
+            painter.paint_sentence(self._sheet, self._sentence, view, ink)
+            return
+        scale = view.scale
+        titles = self._titles()
+        legend_height = painter.legend_size(self._sheet, titles, scale)[1] if self._legend else 0.0
+        self._columns = self._place(view, references, legend_height)
+        for column in self._columns:
+            painter.paint_strip(self._sheet, column, view, ink, seen)
+        if self._legend:
+            right, low = view.size[0] - painter.EDGE * scale, painter.EDGE * scale
+            painter.paint_legend(self._sheet, titles, right, low, scale, ink, seen)
+
+    def _place(
+        self, view: ViewGeometry, references: Sequence[float | None], legend_height: float
+    ) -> list[Column]:
+        """Columns from the right edge, rows from the lower edge."""
+        scale = view.scale
+        names = ("A", "B") if len(self._shown) > 1 else ("",)
+        stacks = [shown.stack for shown in self._shown]
+        upright = [stack is not None and is_vertical(stack, view) for stack in stacks]
+        below = (legend_height + 2 * painter.EDGE * scale) if legend_height else 0.0
+        pitch = (painter.WIDTH + painter.GAP) * scale
+        width = painter.WIDTH * scale
+        columns = []
+        for number, (shown, stack, name) in enumerate(zip(self._shown, stacks, names, strict=True)):
+            if stack is None:
+                continue
+            vertical = upright[number]
+            same = [other for other, up in enumerate(upright) if up == vertical]
+            place = same.index(number)
+            if vertical:
+                right = view.size[0] - painter.EDGE * scale - pitch * (len(same) - 1 - place)
+                across = (right - width, right)
+            else:
+                low = max(below, 2 * painter.EDGE * scale) + pitch * (len(same) - 1 - place)
+                across = (low, low + width)
+            outer = across[0] - place * pitch if vertical else across[1] + place * pitch
+            inner = across[1] if vertical else across[0]
+            inner += (pitch if vertical else -pitch) * (len(same) - 1 - place)
+            beside = (min(outer, inner), max(outer, inner))
+            axis, marker = self._ruler(stack, view, vertical, across, below, references[number])
+            columns.append(Column(shown, stack, axis, across, beside, marker, name))
+        return columns
+
+    @staticmethod
+    def _ruler(
+        stack: Stack, view: ViewGeometry, vertical: bool, across: tuple[float, float],
+        below: float, reference: float | None,
+    ) -> tuple[Axis, float | None]:  # fmt: skip
+        edge = painter.EDGE * view.scale
+        if view.scrolls_along(stack):
+            inset = max(0.12 * view.size[1], 3.0 * edge)
+            room = Room(below=max(below + 1.5 * edge, inset), above=inset, left=0, right=0)
+            axis = scroll_axis(stack, view, room)
+            return axis, offset_pixel(stack, view, axis)
+        side = 1.5 * edge
+        room = Room(below=max(below, side), above=2.5 * edge, left=side, right=side)
+        axis = cut_axis(stack, view, room, vertical=vertical, across=sum(across) / 2)
+        marker = None if reference is None else axis.pixel(reference)
+        if marker is not None and not axis.low <= marker <= axis.high:
+            marker = None
+        return axis, marker
+
+    def _titles(self) -> list[str]:
+        names = ("A  ", "B  ") if len(self._shown) > 1 else ("",)
+        titles = [words.title(shown) for shown in self._shown]
+        return [name + title if title else "" for name, title in zip(names, titles, strict=True)]
+
+    def _reference_level(self, stack: Stack | None, view: ViewGeometry) -> float | None:
+        if stack is None or self._reference is None or view.scrolls_along(stack):
+            return None
+        point = self._reference(stack)
+        return None if point is None else round(stack.level(point), 6)
+
+    def _is_light_box(self) -> bool:
+        node = self.slice_logic.GetSliceNode()
+        return bool(node.GetLayoutGridRows() * node.GetLayoutGridColumns() > 1)
+
+    # the mouse
+
+    def _hover(self, cell: Cell | None) -> None:
+        if cell != self._hovered:
+            self._hovered = cell
+            self.request_render()
+
+    def _choose(self, cell: Cell) -> None:
+        self._hovered = cell
+        self._on_jump(self, cell)
+        self.request_render()
+
+
+def _as_array(matrix: Any) -> Vector:
+    values = [matrix.GetElement(row, column) for row in range(4) for column in range(4)]
+    return np.array(values, dtype=np.float64).reshape(4, 4)
