@@ -20,6 +20,7 @@ from med2e3.cli.evaluate import evaluate
 from med2e3.cli.evaluate_tables import evaluate_tables
 from med2e3.cli.failures import DEBUG_VARIABLE, show_error, show_unexpected
 from med2e3.cli.report import report
+from med2e3.cli.serve import serve
 from med2e3.cli.train import train
 from med2e3.errors import Med2E3Error
 from med2e3.notice import NOTICE
@@ -39,6 +40,7 @@ app.command()(evaluate)
 app.command()(evaluate_tables)
 app.command()(train)
 app.command()(ablate)
+app.command()(serve)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 

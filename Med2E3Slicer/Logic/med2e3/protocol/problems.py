@@ -87,7 +87,7 @@ _STATUS = {
     TooLarge.code: 413,
     TooMany.code: 429,
     Cancelled.code: 409,
-    ModelNotReady.code: 503,
+    ModelNotReady.code: 409,
     ResourceError.code: 503,
     EngineUnreachable.code: 503,
 }

@@ -1,0 +1,190 @@
+"""What every request passes first: version, token, client's word, and the size of small bodies.
+
+Knows headers and ASGI messages; does not know what the addresses do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import re
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from med2e3.engine.settings import Settings
+from med2e3.errors import InputError, Med2E3Error
+from med2e3.protocol import (
+    API_HEADER,
+    API_VERSION,
+    CLIENT_HEADER,
+    HEALTH,
+    PROBLEM_MEDIA_TYPE,
+    VOLUMES,
+    NotAuthorized,
+    TooLarge,
+    major,
+    mismatch,
+    problem_of,
+    status_of,
+)
+
+#: without a token: whether it runs, and the description of the interface
+_OPEN = frozenset({HEALTH, "/openapi.json"})
+_OTHER_VERSION = re.compile(r"/v(\d{1,9})(?:/|$)")
+_CLIENT_WORD = re.compile(r"[A-Za-z0-9._~-]{1,64}")
+#: where the client's word stands in a request's scope
+CLIENT_KEY = "med2e3_client"
+
+
+class Gate:
+    """ASGI middleware; a refused request never reaches the application.
+
+    Args:
+        app: the application.
+        settings: token and limits.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._token = settings.token.encode()
+        self._limits = settings.limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer with a problem document."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_version(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers[API_HEADER] = API_VERSION
+                headers["Cache-Control"] = "no-store"
+            await send(message)
+
+        try:
+            self._check(scope)
+            if not scope["path"].startswith(f"{VOLUMES}/"):  # reads its body by itself
+                receive = await self._with_body(scope, receive)
+        except Med2E3Error as error:
+            await self._refuse(error, scope, receive, send_with_version)
+            return
+        except ClientGone:
+            return
+        await self._app(scope, receive, send_with_version)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        path = scope["path"]
+        theirs = headers.get(API_HEADER)
+        other = _OTHER_VERSION.match(path)
+        if other and other[1] != major(API_VERSION):
+            raise mismatch(engine=API_VERSION, client=other[1])
+        if theirs and major(theirs) != major(API_VERSION):
+            raise mismatch(engine=API_VERSION, client=theirs)
+        if path not in _OPEN:
+            given = headers.get("authorization", "")
+            scheme, _, token = given.partition(" ")
+            same = hmac.compare_digest(token.strip().encode(), self._token)
+            if not (same and scheme.lower() == "bearer"):
+                raise NotAuthorized(
+                    "The engine's token is wrong." if given else "The engine's token is missing.",
+                    hint="Ask the engine's operator for the token.",
+                )
+        word = headers.get(CLIENT_HEADER)
+        if word is None:
+            host = scope["client"][0] if scope.get("client") else "unknown"
+            word = f"address {host}"
+        elif not _CLIENT_WORD.fullmatch(word):
+            raise InputError(
+                f"The header {CLIENT_HEADER} must be 1 to 64 letters, digits or any of '._~-'."
+            )
+        scope[CLIENT_KEY] = word
+
+    async def _with_body(self, scope: Scope, receive: Receive) -> Receive:
+        """Read a small body whole; gives it again to the application."""
+        body = await read_body(scope, receive, self._limits.max_json_bytes, self._limits.stall_s)
+        given = False
+
+        async def again() -> Message:
+            nonlocal given
+            if given:
+                return await receive()
+            given = True
+            return {"type": "http.request", "body": bytes(body), "more_body": False}
+
+        return again
+
+    async def _refuse(self, error: Med2E3Error, scope: Scope, receive: Receive, send: Send) -> None:
+        # a client that is still sending would see a broken connection instead of the reason
+        await skip_body(scope, receive, self._limits.max_volume_bytes, self._limits.stall_s)
+        body = json.dumps(problem_of(error)).encode()
+        headers = [
+            (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
+            (b"content-length", str(len(body)).encode()),
+        ]
+        if isinstance(error, NotAuthorized):
+            headers.append((b"www-authenticate", b"Bearer"))
+        status = status_of(error)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+class ClientGone(Exception):  # noqa: N818 (control flow)
+    """The client hung up, or fell silent, before its body was complete."""
+
+
+async def read_body(scope: Scope, receive: Receive, limit: int, stall_s: float) -> bytearray:
+    """A request's body.
+
+    Args:
+        scope: of the request.
+        receive: gives its parts.
+        limit: bytes at most.
+        stall_s: longest wait for the next part.
+
+    Raises:
+        TooLarge: when it is, or is announced to be, larger.
+        ClientGone: when it does not become complete.
+    """
+    too_large = TooLarge(f"The request's body is larger than the {limit} bytes allowed.")
+    if announced_size(scope) > limit:
+        raise too_large
+    body = bytearray()
+    more = True
+    while more:
+        try:
+            async with asyncio.timeout(stall_s):
+                message = await receive()
+        except TimeoutError:
+            raise ClientGone from None
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > limit:
+            raise too_large
+    return body
+
+
+async def skip_body(scope: Scope, receive: Receive, limit: int, stall_s: float) -> None:
+    """Let a client finish sending, if that is not too much, and throw it away."""
+    if announced_size(scope) > limit:
+        return
+    left, more = limit, True
+    while more and left > 0:
+        try:
+            async with asyncio.timeout(stall_s):
+                message = await receive()
+        except TimeoutError:
+            return
+        left -= len(message.get("body", b""))
+        more = message.get("more_body", False)  # a disconnect has no more either
+
+
+def announced_size(scope: Scope) -> int:
+    """What ``Content-Length`` says; 0 without one."""
+    text = Headers(scope=scope).get("content-length", "0")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
