@@ -51,7 +51,7 @@ def _start() -> Any:
     from . import widgets
     from .application import qSlicerApplication
 
-    sys.modules["ctk"] = widgets.ctk_module()
+    widgets.install()
     qt.qInstallMessageHandler(_qt_message)
     application = qSlicerApplication()
     pythonqt.record_uncaught()

@@ -12,7 +12,7 @@ from typing import Any
 
 from PySide6 import QtCore, QtUiTools
 
-from .objects import cpp_class
+from .objects import cpp_class, loading_ui
 
 #: class names in .ui files → stand-ins
 CUSTOM_WIDGETS: dict[str, type] = {}
@@ -52,7 +52,11 @@ class QUiLoader(QtUiTools.QUiLoader):
         buffer = QtCore.QBuffer()
         buffer.setData(QtCore.QByteArray(ElementTree.tostring(root)))
         buffer.open(QtCore.QIODevice.OpenModeFlag.ReadOnly)
-        widget = super().load(buffer, parent) if parent else super().load(buffer)
+        loading_ui[0] = True
+        try:
+            widget = super().load(buffer, parent) if parent else super().load(buffer)
+        finally:
+            loading_ui[0] = False
         if widget is None:
             return None
         for sender, signal, receiver, slot in taken:

@@ -19,6 +19,9 @@ KEPT_AS_METHODS = {"sizeHint", "minimumSizeHint"}
 #: classes whose instances are C++ objects for PythonQt; a Python subclass of them is not one
 CPP_CLASSES: set[type] = set()
 
+#: while a .ui file loads, PySide makes each child an attribute of the root; PythonQt does not
+loading_ui = [False]
+
 _property = QtCore.QObject.property
 _set_property = QtCore.QObject.setProperty
 
@@ -77,11 +80,19 @@ def make_setattr(original: Any) -> Any:
         cls = type(self)
         if cls in CPP_CLASSES and not name.startswith("_"):
             found = getattr(cls, name, None)
+            if isinstance(found, QtCore.Property):
+                if not _set_property(self, name, value):
+                    raise AttributeError(
+                        f"Property '{name}' of type '{cls.__name__}' does not accept {value!r}"
+                    )
+                return
             if not hasattr(type(found), "__set__"):
                 if isinstance(self, QtCore.QObject) and any(
                     bytes(each.data()) == name.encode() for each in self.dynamicPropertyNames()
                 ):
                     _set_property(self, name, value)
+                    return
+                if loading_ui[0]:
                     return
                 raise AttributeError(
                     f"Attribute '{name}' does not exist on {cls.__name__}, and creating new "

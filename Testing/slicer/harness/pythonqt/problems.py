@@ -44,5 +44,6 @@ def record_uncaught() -> None:
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         PROBLEMS.add_exception(error.with_traceback(trace), "Exception in a callback")
+        sys.__excepthook__(kind, error, trace)
 
     sys.excepthook = hook
