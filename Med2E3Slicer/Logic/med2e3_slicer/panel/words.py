@@ -1,0 +1,98 @@
+"""Short texts of the panel: times, places, speeds, titles.
+
+Knows how they are worded in the application's language; knows no widgets and no nodes.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from slicer.i18n import tr as _
+
+from med2e3.record import position_text, source_text, stack_axis
+
+from .state import Activity
+
+if TYPE_CHECKING:
+    from med2e3.record import Exchange
+
+    from .state import PanelState
+
+
+def task_title(task: str) -> str:
+    """``Report``, ``Question`` or ``Multiple choice``."""
+    titles = {"report": _("Report"), "closed_vqa": _("Multiple choice")}
+    return titles.get(task, _("Question"))
+
+
+def exchange_title(exchange: Exchange) -> str:
+    """What was asked, in one line; a report is called so instead of by its long question."""
+    return _("Report") if exchange.task == "report" else " ".join(exchange.question.split())
+
+
+def time_text(created: str) -> str:
+    """When, in local time, such as ``2026-11-24 16:05``; empty when the record does not say."""
+    try:
+        moment = datetime.fromisoformat(created)
+    except ValueError:
+        return ""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def slice_text(exchange: Exchange, index: int) -> str:
+    """A model slice for a person: ``Slice 14 of 32 · S 43.5 mm · 2.3× uniform``."""
+    count = len(exchange.slices)
+    parts = [_("Slice {number} of {count}").format(number=index + 1, count=count)]
+    place = exchange.slices[index]
+    position = position_text(place, stack_axis(exchange.slices))
+    if position:
+        parts.append(position)
+    if exchange.scores:
+        relative = exchange.scores[index] / exchange.uniform
+        parts.append(_("{factor}× uniform").format(factor=f"{relative:.1f}"))
+    return " · ".join(parts)
+
+
+def source_slices_text(exchange: Exchange, index: int) -> str:
+    """The volume's own slices behind a model slice, counted from 1."""
+    return source_text(exchange.slices[index])
+
+
+def finish_text(reason: str) -> str:
+    """What has to be said about how an answer ended; empty when it ended by itself."""
+    if reason == "cancelled":
+        return _("Stopped before its end.")
+    if reason == "length":
+        return _("Cut at the longest length; it may be incomplete.")
+    return ""
+
+
+def activity_text(state: PanelState) -> str:
+    """The line above the progress bar."""
+    if state.activity is Activity.ENCODING and state.total:
+        return _("Encoding slices {done}/{total}").format(done=state.done, total=state.total)
+    return {
+        Activity.IDLE: "",
+        Activity.PREPARING: _("Preparing the volume"),
+        Activity.LOADING: _("Loading the model"),
+        Activity.ENCODING: _("Encoding slices"),
+        Activity.GENERATING: _("Writing the answer"),
+        Activity.CANCELLING: _("Stopping"),
+    }[state.activity]
+
+
+def pace_text(state: PanelState, seconds: float, writing_s: float) -> str:
+    """Right of the stage: seconds so far, and words per second while the answer is written.
+
+    Args:
+        state: the present one.
+        seconds: since the question was asked.
+        writing_s: since its first word; 0 before it.
+    """
+    if state.activity is Activity.GENERATING and state.words > 1 and writing_s > 0:
+        speed = f"{(state.words - 1) / writing_s:.1f}"
+        return _("{words} words · {speed} words/s").format(words=state.words, speed=speed)
+    return _("{seconds} s").format(seconds=round(seconds)) if state.busy else ""
