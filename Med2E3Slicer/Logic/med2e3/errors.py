@@ -76,6 +76,12 @@ class DeviceLostError(Med2E3Error):
     code = "device-lost"
 
 
+class EngineCrashedError(Med2E3Error):
+    """The process with the model ended unexpectedly."""
+
+    code = "engine-crashed"
+
+
 class Cancelled(Med2E3Error):  # noqa: N818 (a request that was met, not a fault)
     """A person or a program asked to stop."""
 

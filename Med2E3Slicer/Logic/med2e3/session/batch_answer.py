@@ -172,7 +172,6 @@ class Answer:
         self._clock.lap("prefill")
         self._letters = session.letter_probabilities(self._question, self.prompt_ids, logits)
         yield self.take(logits)
-        yield None
 
     def take(self, logits: Tensor) -> Token:
         """Choose the next token; sets :attr:`reason` when it is the last.
