@@ -62,7 +62,7 @@ class Axis:
         scrolling: whether it stands for the scroll axis; otherwise cells lie where the slices cut
             the picture.
         origin: the pixel of level 0.
-        step: pixels per model slice; negative where slices follow each other downwards or leftwards.
+        step: pixels per model slice; negative where slices follow each other down or to the left.
         low: where the strip begins.
         high: where it ends.
     """

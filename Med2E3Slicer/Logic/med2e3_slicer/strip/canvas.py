@@ -74,6 +74,7 @@ class Sheet:
         align: tuple[str, str] = ("left", "bottom"),
         bold: bool = False,
         opacity: float = 1.0,
+        shadow: bool = False,
     ) -> None:
         """Words at a point.
 
@@ -86,12 +87,14 @@ class Sheet:
                 or top.
             bold: whether they are bold.
             opacity: 0 to 1.
+            shadow: whether they cast one, to be read on any picture.
         """
         actor = self._texts[self._used]
         self._used += 1
         style = actor.GetTextProperty()
         style.SetFontSize(size)
         style.SetBold(bold)
+        style.SetShadow(shadow)
         style.SetColor(*color)
         style.SetOpacity(opacity)
         style.SetJustification(("left", "center", "right").index(align[0]))

@@ -12,14 +12,11 @@ from dataclasses import dataclass
 from med2e3 import palette
 from med2e3.palette import Rgb, relative_color, rgb
 from med2e3_slicer.strip import words
-from med2e3_slicer.strip.axis import Axis, ViewGeometry, level_in_picture
+from med2e3_slicer.strip.axis import ViewGeometry, level_in_picture
 from med2e3_slicer.strip.canvas import Sheet
-from med2e3_slicer.strip.shown import Shown, Stack
+from med2e3_slicer.strip.column import EDGE, Column
 
 #: sizes in points; a view's scale makes pixels of them
-WIDTH = 14.0
-GAP = 5.0
-EDGE = 10.0
 LETTERS = 12
 SMALL_LETTERS = 11
 
@@ -27,51 +24,11 @@ _WHITE: Rgb = (1.0, 1.0, 1.0)
 _BLACK: Rgb = (0.0, 0.0, 0.0)
 _LEGEND_STEPS = 24
 _LEGEND_WIDTH = 112.0
+_CARD_OPACITY = 0.85
 #: cells get a hairline between them from this height on
 _ROOMY = 4.0
 #: how much of a strip is seen while it lets clicks pass
 FAINT = 0.35
-
-
-@dataclass(frozen=True)
-class Column:
-    """One exchange's strip in one view.
-
-    Args:
-        shown: its scores.
-        stack: its planes.
-        axis: its ruler.
-        across: first and last pixel of the strip on the other axis.
-        beside: the same of all strips along this edge together.
-        marker: pixel of the current slice along the ruler, or ``None``.
-        name: a letter when there are two, else empty.
-    """
-
-    shown: Shown
-    stack: Stack
-    axis: Axis
-    across: tuple[float, float]
-    beside: tuple[float, float]
-    marker: float | None
-    name: str
-
-    def box(self, along: tuple[float, float]) -> tuple[float, float, float, float]:
-        """Left, low, right, high of a stretch of the strip."""
-        if self.axis.vertical:
-            return self.across[0], along[0], self.across[1], along[1]
-        return along[0], self.across[0], along[1], self.across[1]
-
-    @property
-    def leads(self) -> bool:
-        """Whether it is the outermost strip of its edge, which has the marker's arrowhead."""
-        inner = 0 if self.axis.vertical else 1
-        return self.across[inner] == self.beside[inner]
-
-    def extent(self) -> tuple[float, float] | None:
-        """First and last pixel that cells cover along the ruler."""
-        cells = [self.axis.cell(index) for index in range(len(self.shown.scores))]
-        seen = [cell for cell in cells if cell is not None]
-        return (min(cell[0] for cell in seen), max(cell[1] for cell in seen)) if seen else None
 
 
 @dataclass(frozen=True)
@@ -115,7 +72,16 @@ def paint_strip(sheet: Sheet, column: Column, view: ViewGeometry, ink: Ink, seen
         end = extent[1] + (10 if extent[1] >= axis.high - 1 and not axis.scrolling else 5) * scale
         at = (sum(column.across) / 2, end) if axis.vertical else (end, sum(column.across) / 2)
         align = ("center", "bottom") if axis.vertical else ("left", "center")
-        sheet.text(column.name, at, ink.letters, size=LETTERS, align=align, bold=True, opacity=seen)
+        sheet.text(
+            column.name,
+            at,
+            ink.letters,
+            size=LETTERS,
+            align=align,
+            bold=True,
+            opacity=seen,
+            shadow=True,
+        )
     if column.marker is not None:
         _paint_marker(sheet, column, column.marker, scale, ink, seen)
 
@@ -142,7 +108,7 @@ def _paint_ends(sheet: Sheet, column: Column, view: ViewGeometry, ink: Ink, seen
     ):  # fmt: skip
         sheet.text(
             letter, (middle, at), ink.quiet, size=SMALL_LETTERS, align=("center", align),
-            opacity=seen,
+            opacity=seen, shadow=True,
         )  # fmt: skip
 
 
@@ -165,8 +131,7 @@ def _paint_marker(
     sheet: Sheet, column: Column, at: float, scale: float, ink: Ink, seen: float
 ) -> None:
     first, last = column.across
-    for grow, color in ((1.0, ink.halo), (0.0, ink.letters)):
-        grow *= scale
+    for grow, color in ((scale, ink.halo), (0.0, ink.letters)):
         half = scale + grow
         left, low, right, high = column.box((at - half, at + half))
         if column.axis.vertical:
@@ -198,7 +163,7 @@ def paint_legend(
     """What the colours mean, and what is shown, on a card with a given lower right corner."""
     width, height = legend_size(sheet, titles, scale)
     left = right - width
-    sheet.rectangle(left, low, right, low + height, ink.card, 0.72 * seen)
+    sheet.rectangle(left, low, right, low + height, ink.card, _CARD_OPACITY * seen)
     start, end = left + 8 * scale, right - 8 * scale
     bar_low = low + 20 * scale
     for step in range(_LEGEND_STEPS):
@@ -278,7 +243,7 @@ def paint_sentence(sheet: Sheet, sentence: str, view: ViewGeometry, ink: Ink) ->
     width, height = sheet.text_size(sentence, size=SMALL_LETTERS)
     right, low = view.size[0] - EDGE * scale, EDGE * scale
     sheet.rectangle(
-        right - width - 12 * scale, low, right, low + height + 12 * scale, ink.card, 0.72
+        right - width - 12 * scale, low, right, low + height + 12 * scale, ink.card, _CARD_OPACITY
     )
     at = (right - 6 * scale, low + 6 * scale)
     sheet.text(sentence, at, ink.letters, size=SMALL_LETTERS, align=("right", "bottom"))

@@ -1,8 +1,8 @@
 """A strip of cells in one slice view: one cell per model slice, coloured by its score.
 
-Knows one view: its renderer, interactor and slice logic. Before each frame it compares what the view
-shows with what it drew, and draws again only after a change, so it follows scrolling, zoom, pan,
-resizing, orientation and background without asking who changed them. Does not know other views.
+Knows one view: its renderer, interactor and slice logic. Before each frame it compares what the
+view shows with what it drew, and draws again only after a change, so it follows scrolling, zoom,
+pan, resizing, orientation and background whoever changed them. Does not know other views.
 """
 
 from __future__ import annotations
@@ -15,18 +15,11 @@ import numpy as np
 import vtk
 
 from med2e3_slicer.strip import painter, words
-from med2e3_slicer.strip.axis import (
-    Axis,
-    Room,
-    ViewGeometry,
-    cut_axis,
-    is_vertical,
-    offset_pixel,
-    scroll_axis,
-)
+from med2e3_slicer.strip.axis import ViewGeometry
 from med2e3_slicer.strip.canvas import Sheet
+from med2e3_slicer.strip.column import EDGE, Column, place_columns
 from med2e3_slicer.strip.mouse import Mouse
-from med2e3_slicer.strip.painter import Column, Ink
+from med2e3_slicer.strip.painter import Ink
 from med2e3_slicer.strip.shown import Shown, Stack, Vector
 
 #: at most two exchanges are shown side by side
@@ -265,63 +258,12 @@ class SliceStrip:
         scale = view.scale
         titles = self._titles()
         legend_height = painter.legend_size(self._sheet, titles, scale)[1] if self._legend else 0.0
-        self._columns = self._place(view, references, legend_height)
+        self._columns = place_columns(self._shown, view, references, legend_height)
         for column in self._columns:
             painter.paint_strip(self._sheet, column, view, ink, seen)
         if self._legend:
-            right, low = view.size[0] - painter.EDGE * scale, painter.EDGE * scale
+            right, low = view.size[0] - EDGE * scale, EDGE * scale
             painter.paint_legend(self._sheet, titles, right, low, scale, ink, seen)
-
-    def _place(
-        self, view: ViewGeometry, references: Sequence[float | None], legend_height: float
-    ) -> list[Column]:
-        """Columns from the right edge, rows from the lower edge."""
-        scale = view.scale
-        names = ("A", "B") if len(self._shown) > 1 else ("",)
-        stacks = [shown.stack for shown in self._shown]
-        upright = [stack is not None and is_vertical(stack, view) for stack in stacks]
-        below = (legend_height + 2 * painter.EDGE * scale) if legend_height else 0.0
-        pitch = (painter.WIDTH + painter.GAP) * scale
-        width = painter.WIDTH * scale
-        columns = []
-        for number, (shown, stack, name) in enumerate(zip(self._shown, stacks, names, strict=True)):
-            if stack is None:
-                continue
-            vertical = upright[number]
-            same = [other for other, up in enumerate(upright) if up == vertical]
-            place = same.index(number)
-            if vertical:
-                right = view.size[0] - painter.EDGE * scale - pitch * (len(same) - 1 - place)
-                across = (right - width, right)
-            else:
-                low = max(below, 2 * painter.EDGE * scale) + pitch * (len(same) - 1 - place)
-                across = (low, low + width)
-            outer = across[0] - place * pitch if vertical else across[1] + place * pitch
-            inner = across[1] if vertical else across[0]
-            inner += (pitch if vertical else -pitch) * (len(same) - 1 - place)
-            beside = (min(outer, inner), max(outer, inner))
-            axis, marker = self._ruler(stack, view, vertical, across, below, references[number])
-            columns.append(Column(shown, stack, axis, across, beside, marker, name))
-        return columns
-
-    @staticmethod
-    def _ruler(
-        stack: Stack, view: ViewGeometry, vertical: bool, across: tuple[float, float],
-        below: float, reference: float | None,
-    ) -> tuple[Axis, float | None]:  # fmt: skip
-        edge = painter.EDGE * view.scale
-        if view.scrolls_along(stack):
-            inset = max(0.12 * view.size[1], 3.0 * edge)
-            room = Room(below=max(below + 1.5 * edge, inset), above=inset, left=0, right=0)
-            axis = scroll_axis(stack, view, room)
-            return axis, offset_pixel(stack, view, axis)
-        side = 1.5 * edge
-        room = Room(below=max(below, side), above=2.5 * edge, left=side, right=side)
-        axis = cut_axis(stack, view, room, vertical=vertical, across=sum(across) / 2)
-        marker = None if reference is None else axis.pixel(reference)
-        if marker is not None and not axis.low <= marker <= axis.high:
-            marker = None
-        return axis, marker
 
     def _titles(self) -> list[str]:
         names = ("A  ", "B  ") if len(self._shown) > 1 else ("",)

@@ -1,0 +1,137 @@
+"""Scores over model slices, the line at uniform, and the slice that is shown now.
+
+Knows MRML's plot nodes: a chart, its series, and two tables. They are made when something is first
+shown, are never saved (the records hold the scores), and go with `clear`. Does not know views.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import vtk
+from vtk.util.numpy_support import numpy_to_vtk
+
+from med2e3 import palette
+from med2e3.palette import rgb
+from med2e3_slicer.strip.shown import Shown
+
+_SLICE, _UNIFORM, _HEIGHT = "slice", "uniform", "slice shown"
+_COLORS = ("#c84e00", "#1f5d94")
+#: the axis of scores reaches at least this many times uniform
+_LEAST_TOP = 2.0
+_ROOM_ABOVE = 1.15
+
+
+class ScorePlot:
+    """A chart of the scores of one exchange or of two.
+
+    Args:
+        scene: the ``vtkMRMLScene``.
+    """
+
+    def __init__(self, scene: Any) -> None:
+        self._scene = scene
+        self._nodes: list[Any] = []
+        self._marker: Any = None
+        self._chart: Any = None
+        self._top = _LEAST_TOP
+        self._closing = scene.AddObserver(scene.StartCloseEvent, lambda *_: self.clear())
+
+    @property
+    def chart(self) -> Any:
+        """The ``vtkMRMLPlotChartNode``, or ``None`` while nothing is shown."""
+        return self._chart
+
+    def show(self, *shown: Shown, current: int | None = None) -> None:
+        """Show the scores of one exchange, or of two in two colours; none clears the plot.
+
+        Args:
+            shown: the exchanges.
+            current: index of the model slice to mark.
+        """
+        self.clear()
+        if not shown:
+            return
+        columns: dict[str, list[float]] = {}
+        length = max(len(each.scores) for each in shown)
+        columns[_SLICE] = [float(number) for number in range(1, length + 1)]
+        names = ["score"] if len(shown) == 1 else list("AB")[: len(shown)]
+        for name, each in zip(names, shown, strict=True):
+            columns[name] = [*each.relative, *[np.nan] * (length - len(each.relative))]
+        columns[_UNIFORM] = [1.0] * length
+        self._top = _ROOM_ABOVE * max(_LEAST_TOP, *(max(each.relative) for each in shown))
+        scores = self._table("Med2E3 scores", columns)
+        self._marker = self._table("Med2E3 slice shown", {_SLICE: [], _HEIGHT: []})
+
+        self._chart = self._add("vtkMRMLPlotChartNode", "Med2E3 scores", hidden=False)
+        chart = self._chart
+        chart.SetTitle("Attention to the model's slices")
+        chart.SetXAxisTitle("model slice")
+        chart.SetYAxisTitle("score relative to uniform")
+        chart.SetXAxisRangeAuto(False)
+        chart.SetXAxisRange(0.5, length + 0.5)
+        chart.SetYAxisRangeAuto(False)
+        chart.SetYAxisRange(0.0, self._top)
+        for name, color in zip(names, _COLORS, strict=False):
+            self._series(scores, name, color, solid=True, points=True)
+        self._series(scores, _UNIFORM, palette.QUIET, solid=False, points=False)
+        self._series(self._marker, _HEIGHT, palette.INK, solid=True, points=False)
+        self.mark(current)
+
+    def mark(self, current: int | None) -> None:
+        """Mark a model slice by a vertical line; ``None`` takes the mark away."""
+        if self._marker is None:
+            return
+        place = [] if current is None else [current + 1.0] * 2
+        _fill(self._marker, {_SLICE: place, _HEIGHT: [0.0, self._top][: len(place)]})
+
+    def clear(self) -> None:
+        """Take all nodes of the plot out of the scene."""
+        nodes, self._nodes = self._nodes, []
+        self._chart = self._marker = None
+        for node in reversed(nodes):
+            if self._scene.IsNodePresent(node):
+                self._scene.RemoveNode(node)
+
+    def cleanup(self) -> None:
+        """Clear, and stop observing the scene."""
+        self.clear()
+        self._scene.RemoveObserver(self._closing)
+
+    def _add(self, class_name: str, name: str, *, hidden: bool) -> Any:
+        node = self._scene.CreateNodeByClass(class_name)
+        node.UnRegister(None)
+        node.SetName(name)
+        node.SetSaveWithScene(False)
+        node.SetHideFromEditors(hidden)
+        node.SetUndoEnabled(False)
+        added = self._scene.AddNode(node)
+        self._nodes.append(added)
+        return added
+
+    def _table(self, name: str, columns: dict[str, list[float]]) -> Any:
+        node = self._add("vtkMRMLTableNode", name, hidden=True)
+        _fill(node, columns)
+        return node
+
+    def _series(self, table: Any, column: str, color: str, *, solid: bool, points: bool) -> None:
+        series = self._add("vtkMRMLPlotSeriesNode", column, hidden=True)
+        series.SetAndObserveTableNodeID(table.GetID())
+        series.SetXColumnName(_SLICE)
+        series.SetYColumnName(column)
+        series.SetPlotType(series.PlotTypeScatter)
+        series.SetLineStyle(series.LineStyleSolid if solid else series.LineStyleDash)
+        series.SetMarkerStyle(series.MarkerStyleCircle if points else series.MarkerStyleNone)
+        series.SetColor(*rgb(color))
+        self._chart.AddAndObservePlotSeriesNodeID(series.GetID())
+
+
+def _fill(table_node: Any, columns: dict[str, list[float]]) -> None:
+    """Give a table node these columns and no others."""
+    table = vtk.vtkTable()
+    for name, values in columns.items():
+        array = numpy_to_vtk(np.array(values, dtype=np.float64), deep=True)
+        array.SetName(name)
+        table.AddColumn(array)
+    table_node.SetAndObserveTable(table)
