@@ -112,6 +112,8 @@ def create_app(backend: Backend, settings: Settings) -> FastAPI:
         redoc_url=None,
         responses=documented(),
         redirect_slashes=False,
+        # traces would hold hashes of volumes and addresses of clients
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.questions = questions
     app.add_middleware(Gate, settings=settings)
