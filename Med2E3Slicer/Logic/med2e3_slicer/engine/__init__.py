@@ -1,0 +1,32 @@
+"""The engine as Slicer uses it: a child process or a server, without ever waiting for it."""
+
+from med2e3_slicer.engine.address import EngineAddress
+from med2e3_slicer.engine.background import Background
+from med2e3_slicer.engine.client import Answering, Putting, QtEngineClient
+from med2e3_slicer.engine.consent import ConsentNeeded, ConsentRequest, Consents, consent_request
+from med2e3_slicer.engine.control import EngineControl, EngineState, Waiting
+from med2e3_slicer.engine.process import EngineCommand, EngineError, EngineLost, EngineProcess
+from med2e3_slicer.engine.settings import EngineChoice, EngineSettings
+from med2e3_slicer.engine.steps import Steps
+
+__all__ = [
+    "Answering",
+    "Background",
+    "ConsentNeeded",
+    "ConsentRequest",
+    "Consents",
+    "EngineAddress",
+    "EngineChoice",
+    "EngineCommand",
+    "EngineControl",
+    "EngineError",
+    "EngineLost",
+    "EngineProcess",
+    "EngineSettings",
+    "EngineState",
+    "Putting",
+    "QtEngineClient",
+    "Steps",
+    "Waiting",
+    "consent_request",
+]

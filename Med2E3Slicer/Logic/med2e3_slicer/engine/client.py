@@ -1,7 +1,8 @@
 """The engine's interface on Qt's network classes: nothing here waits.
 
-Knows every request of the interface and how a broken answer is read on; does not know who agreed
-to what is sent, nor how an engine is started. All callbacks come on the main thread.
+Knows every request of the interface and how a broken answer is read on; does not know how an
+engine is started. There is no client, and so no request, before somebody agreed. All callbacks come
+on the main thread.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable
-from typing import Any
 
 import qt
 
@@ -35,7 +35,9 @@ from med2e3.protocol import (
 )
 from med2e3.volume import ModelInput
 from med2e3_slicer.engine.address import EngineAddress
+from med2e3_slicer.engine.consent import Consents
 from med2e3_slicer.engine.http import Call, Request, json_of, send
+from med2e3_slicer.engine.timers import single_shot
 
 OnError = Callable[[Med2E3Error], None]
 
@@ -56,9 +58,14 @@ class QtEngineClient:
     Args:
         address: where it listens.
         token: of its own.
+        consents: who agreed to what.
+
+    Raises:
+        ConsentNeeded: when nobody has agreed to sending anything to this address.
     """
 
-    def __init__(self, address: EngineAddress, token: str) -> None:
+    def __init__(self, address: EngineAddress, token: str, consents: Consents) -> None:
+        consents.check(address)
         self.address = address
         self._headers = request_headers(token, f"slicer-{secrets.token_hex(8)}")
         self._manager = qt.QNetworkAccessManager()
@@ -195,9 +202,8 @@ class Answering:
         self._cancelled = False
         self._over = False
         self._tries = list(_TRIES_MS)
-        self._wait = _once(self._read_on)
-        self._deadline = _once(self._cancelled_in_vain)
-        self._cancelling: Call | None = None
+        self._wait = single_shot(self._read_on)
+        self._deadline = single_shot(self._cancelled_in_vain)
         self._call = self._send("POST", QUESTIONS, json.dumps(request.to_json()).encode())
 
     def cancel(self) -> None:
@@ -205,20 +211,25 @@ class Answering:
         if self._over or self._cancelled:
             return
         self._cancelled = True
-        if not self._question:  # not taken yet: closing the connection takes it back
-            self._fail(Cancelled())
-            return
         self._deadline.start(_CANCEL_MS)
-        self._cancelling = self._client.send(
+        if self._question:
+            self._take_back()
+
+    def abort(self) -> None:
+        """Stop without a word; the engine is told, but nobody waits for it."""
+        if not self._over:
+            self._end()
+            if self._question:
+                self._take_back()
+
+    def _take_back(self) -> None:
+        self._client.send(
             "DELETE",
             question_path(self._question),
             on_done=lambda body: None,
             on_error=lambda error: None,
+            silence_s=_CANCEL_MS / 1000,
         )
-
-    def abort(self) -> None:
-        """Stop without a word; the engine notices the closed connection."""
-        self._end()
 
     def _send(self, method: str, path: str, body: bytes = b"") -> Call:
         headers = {"Accept": STREAM_MEDIA_TYPE}
@@ -245,6 +256,8 @@ class Answering:
                 case Accepted(question=question, grace_s=grace):
                     self._question = question
                     self._grants_grace = grace > 0
+                    if self._cancelled:
+                        self._take_back()
                 case Failed(error=error):
                     self._fail(error)
                 case Done():
@@ -282,10 +295,3 @@ class Answering:
         self._wait.stop()
         self._deadline.stop()
         self._call.abort()
-
-
-def _once(do: Callable[[], None]) -> Any:
-    timer = qt.QTimer()
-    timer.setSingleShot(True)
-    timer.connect("timeout()", do)
-    return timer

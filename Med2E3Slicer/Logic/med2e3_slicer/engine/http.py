@@ -15,7 +15,8 @@ import qt
 
 from med2e3.errors import Med2E3Error
 from med2e3.protocol import API_HEADER, EngineUnreachable, check_version, error_of
-from med2e3_slicer.engine.values import bytes_of, number_of
+from med2e3_slicer.engine.timers import single_shot
+from med2e3_slicer.engine.values import bytes_of, header_of, number_of
 
 #: of a body that is no stream of events
 _LONGEST_BODY = 8 << 20
@@ -25,6 +26,10 @@ _FIRST_SERVER_ERROR = 500
 #: numbers of QNetworkReply::NetworkError, the same in Qt 5 and 6
 _REFUSED, _CLOSED, _NO_HOST, _TOO_SLOW, _TLS = 1, 2, 3, 4, 6
 _PROXY = range(101, 106)
+
+
+#: kept alive until their end
+_running: set[Call] = set()
 
 
 @dataclass(frozen=True)
@@ -84,16 +89,15 @@ class Call:
         self._over = False
         self._body = b""
         self._error_number = 0
-        self._silence = qt.QTimer()
-        self._silence.setSingleShot(True)
+        self._silence = single_shot(self._too_silent)
         self._silence.setInterval(int(1000 * request.silence_s))
-        self._silence.connect("timeout()", self._too_silent)
         self._reply = _begin(manager, request)
         self._reply.connect("readyRead()", self._read)
         self._reply.connect("uploadProgress(qint64,qint64)", self._moved)
         self._reply.connect("errorOccurred(QNetworkReply::NetworkError)", self._failed)
         self._reply.connect("finished()", self._finished)
         self._silence.start()
+        _running.add(self)
 
     def abort(self) -> None:
         """Stop without a word."""
@@ -160,7 +164,7 @@ class Call:
         return int(status) if status is not None else 0
 
     def _check_version(self, status: int) -> None:
-        version = bytes_of(self._reply.rawHeader(API_HEADER.encode())).decode("ascii", "replace")
+        version = header_of(self._reply, API_HEADER)
         # a proxy before the engine answers 502 to 504 by itself while the engine is away
         if version or status < _FIRST_SERVER_ERROR:
             check_version(version or None)
@@ -172,6 +176,7 @@ class Call:
 
     def _end(self) -> None:
         self._over = True
+        _running.discard(self)
         self._silence.stop()
         if not self._reply.isFinished():
             self._reply.abort()

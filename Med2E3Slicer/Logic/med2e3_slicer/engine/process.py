@@ -15,7 +15,9 @@ import qt
 from med2e3.errors import Med2E3Error
 from med2e3_slicer.engine.environment import engine_environment, startup_environment
 from med2e3_slicer.engine.tail import Tail
+from med2e3_slicer.engine.timers import single_shot
 from med2e3_slicer.engine.tree import kill_group, kill_tree
+from med2e3_slicer.engine.values import bytes_of, number_of
 
 _CHILD = Path(__file__).with_name("child.py")
 #: importing torch for the first time from a slow disk, with a virus scanner
@@ -24,13 +26,18 @@ _START_S = 180
 _GRACE_S = 3
 #: the one line that it prints is not longer
 _LONGEST_LINE = 64 * 1024
-_FAILED_TO_START = 0
+#: QProcess::FailedToStart and QProcess::CrashExit
+_FAILED_TO_START, _CRASH_EXIT = 0, 1
 
 
 class EngineError(Med2E3Error):
     """The engine could not be started, or ended."""
 
     code = "engine"
+
+
+class EngineLost(EngineError):  # noqa: N818 (a state, not a fault)
+    """The engine ended while it ran; asking again starts another."""
 
 
 @dataclass(frozen=True)
@@ -71,19 +78,21 @@ class EngineProcess:
         self._asked_to_end = False
         self._late = False
         self._process = qt.QProcess()
-        self._process.connect("started()", self._started)
         self._process.connect("readyReadStandardOutput()", self._read_output)
         self._process.connect("readyReadStandardError()", self._read_errors)
         self._process.connect("finished(int,QProcess::ExitStatus)", self._finished)
         self._process.connect("errorOccurred(QProcess::ProcessError)", self._error_occurred)
-        self._clock = qt.QTimer()
-        self._clock.setSingleShot(True)
-        self._clock.connect("timeout()", self._time_is_up)
+        self._clock = single_shot(self._time_is_up)
 
     @property
     def pid(self) -> int:
         """The child's process id; 0 before it runs and after it ended."""
         return self._pid
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, or could not start."""
+        return self._on_ended is None
 
     @property
     def details(self) -> str:
@@ -106,10 +115,10 @@ class EngineProcess:
         self._process.setProcessEnvironment(variables)
         self._process.setWorkingDirectory(qt.QDir.tempPath())
         self._process.setProgram(str(self._command.python))
-        # -P is not used: child.py puts the package's folder where its own would be
         self._process.setArguments([str(_CHILD), *self._command.arguments])
         self._clock.start(_START_S * 1000)
         self._process.start()
+        self._pid = int(self._process.processId())
 
     def stop(self) -> None:
         """Ask it to end, and end it after a grace period if it did not; returns at once."""
@@ -127,11 +136,8 @@ class EngineProcess:
             self._process.waitForFinished(1000)
         self._end(None)
 
-    def _started(self) -> None:
-        self._pid = int(self._process.processId())
-
     def _read_output(self) -> None:
-        data = bytes(self._process.readAllStandardOutput().data())
+        data = bytes_of(self._process.readAllStandardOutput())
         if self._on_line is None:
             return  # the engine's own words go to its error stream; this is not for us
         self._line += data
@@ -145,14 +151,15 @@ class EngineProcess:
             kill_tree(self._pid)
 
     def _read_errors(self) -> None:
-        self._errors.add(bytes(self._process.readAllStandardError().data()))
+        self._errors.add(bytes_of(self._process.readAllStandardError()))
 
     def _time_is_up(self) -> None:
         self._late = not self._asked_to_end
         kill_tree(self._pid)
 
     def _error_occurred(self, error: object) -> None:
-        if int(getattr(error, "value", error)) == _FAILED_TO_START:  # type: ignore[call-overload]
+        if number_of(error) == _FAILED_TO_START:
+            self._pid = 0
             self._end(
                 EngineError(
                     "The engine's Python could not be started.",
@@ -168,8 +175,10 @@ class EngineProcess:
         if self._asked_to_end:
             self._end(None)
             return
-        crashed = int(getattr(status, "value", status)) == 1  # type: ignore[call-overload]
-        self._end(_what_happened(int(code), crashed, self._late, self._on_line, self.details))
+        crashed = number_of(status) == _CRASH_EXIT
+        self._end(
+            _what_happened(int(code), crashed, self._late, self._on_line is not None, self.details)
+        )
 
     def _end(self, error: EngineError | None) -> None:
         self._clock.stop()
@@ -180,7 +189,7 @@ class EngineProcess:
 
 
 def _what_happened(
-    code: int, crashed: bool, late: bool, was_starting: object, details: str
+    code: int, crashed: bool, late: bool, was_starting: bool, details: str
 ) -> EngineError:
     if late:
         return EngineError(
@@ -188,15 +197,16 @@ def _what_happened(
             hint="Try again; if it happens again, see the details.",
             detail=details,
         )
-    when = "while it started" if was_starting is not None else "unexpectedly"
-    if crashed:
+    how = "crashed" if crashed else f"ended by itself (exit code {code})"
+    if was_starting:
         return EngineError(
-            f"The engine crashed {when}.".replace("crashed unexpectedly", "crashed"),
-            hint="If this happens again, the computer's memory may be too small for the model.",
+            f"The engine {how} while it started.",
+            hint="See the details for what it said, or install it again on the set-up page.",
             detail=details,
         )
-    return EngineError(
-        f"The engine ended {when} (exit code {code}).",
-        hint="See the details for what it said.",
+    return EngineLost(
+        f"The engine {how}.",
+        hint="Ask again to start another; if it happens again, the memory of this computer may be "
+        "too small for the model.",
         detail=details,
     )

@@ -25,8 +25,8 @@ def kill_tree(pid: int) -> None:
         return
     if sys.platform == "win32":
         with suppress(OSError, subprocess.SubprocessError):
-            subprocess.run(  # noqa: S603
-                ["taskkill", "/F", "/T", "/PID", str(pid)],  # noqa: S607
+            subprocess.run(
+                ["taskkill", "/F", "/T", "/PID", str(pid)],
                 check=False,
                 capture_output=True,
                 timeout=5,

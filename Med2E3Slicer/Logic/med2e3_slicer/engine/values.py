@@ -16,3 +16,12 @@ def number_of(enumerator: Any) -> int:
 def bytes_of(array: Any) -> bytes:
     """The bytes of a ``QByteArray``."""
     return bytes(array.data())
+
+
+def header_of(reply: Any, name: str) -> str:
+    """A header of a ``QNetworkReply``; empty when it has none."""
+    try:
+        value = reply.rawHeader(name)
+    except (TypeError, ValueError):  # Qt 5 takes bytes, Qt 6 a text; Python layers convert or not
+        value = reply.rawHeader(name.encode())
+    return bytes_of(value).decode("ascii", errors="replace")
