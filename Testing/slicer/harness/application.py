@@ -12,6 +12,8 @@ import slicer
 import vtk
 from PySide6 import QtCore, QtWidgets
 
+from .files import qSlicerCoreIOManager
+from .modules import install_core, qSlicerModuleManager, qSlicerModuleSelectorToolBar
 from .pythonqt import cpp_class
 from .views.layout import qSlicerLayoutManager
 
@@ -49,6 +51,11 @@ class qSlicerMainWindow(QtWidgets.QMainWindow):
         viewport.setObjectName("CentralWidgetLayoutFrame")
         self.setCentralWidget(viewport)
         self.statusBar()
+        self._selector = qSlicerModuleSelectorToolBar(self)
+
+    def moduleSelector(self) -> Any:
+        """Return what chooses the module."""
+        return self._selector
 
     def _show_panel(self, widget: Any, title: str) -> None:
         self._scroll.takeWidget()
@@ -91,10 +98,18 @@ class qSlicerApplication(QtWidgets.QApplication):
         self._logic.SetTemporaryPath(self._temporary)
         self._logic.SetSliceLogics(vtk.vtkCollection())
         self._logic.SetViewLogics(vtk.vtkCollection())
+        self._remote = slicer.vtkMRMLRemoteIOLogic()
+        self._remote.GetCacheManager().SetRemoteCacheDirectory(self._temporary)
+        self._data_io = slicer.vtkDataIOManagerLogic()
+        self._data_io.SetMRMLApplicationLogic(self._logic)
+        self._data_io.SetAndObserveDataIOManager(self._remote.GetDataIOManager())
         self._module_logics = self._make_logics()
         self._scene: Any = None
         self._layout_manager: Any = None
         self._main_window: Any = None
+        self._module_manager = qSlicerModuleManager()
+        install_core(self._module_manager, self._module_logics)
+        self._files = qSlicerCoreIOManager(self)
 
     def _make_logics(self) -> dict[str, Any]:
         logics: dict[str, Any] = {}
@@ -115,6 +130,8 @@ class qSlicerApplication(QtWidgets.QApplication):
         self._scene = scene
         slicer.mrmlScene = scene
         self._logic.SetMRMLScene(scene)
+        self._remote.SetMRMLScene(scene)
+        self._remote.AddDataIOToScene()
         for logic in self._module_logics.values():
             logic.SetMRMLScene(scene)
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(scene)
@@ -139,6 +156,18 @@ class qSlicerApplication(QtWidgets.QApplication):
     def layoutManager(self) -> Any:
         """Return the layout manager, or None without a main window."""
         return self._layout_manager
+
+    def moduleManager(self) -> Any:
+        """Return the module manager."""
+        return self._module_manager
+
+    def coreIOManager(self) -> Any:
+        """Return what loads and saves."""
+        return self._files
+
+    def ioManager(self) -> Any:
+        """Return what loads and saves."""
+        return self._files
 
     def mainWindow(self) -> Any:
         """Return the main window or None."""

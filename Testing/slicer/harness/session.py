@@ -5,8 +5,10 @@ Knows: Qt's test events and the application.  Does not know: any module.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +36,12 @@ class Session:
         self.problems = PROBLEMS
         self.dialogs = DIALOGS
         self._test = ""
+        self._window = app._main_window
 
     @property
     def window(self) -> Any:
         """The main window."""
-        return self.app._main_window
+        return self._window
 
     @property
     def scene(self) -> Any:
@@ -160,6 +163,55 @@ class Session:
         """Type a text."""
         QtTest.QTest.keyClicks(widget, text)
         self.process()
+
+    # -- modules and scenes -------------------------------------------------------------------
+
+    def load_module(self, path: Path) -> Any:
+        """Load a scripted module from its file, as Slicer does at start-up."""
+        from . import modules
+
+        return modules.load(path)
+
+    def unload_module(self, name: str) -> None:
+        """Unload a module, as Slicer does when it closes: the panel's ``cleanup`` runs."""
+        if self.window.moduleSelector().selectedModule == name:
+            self.window.moduleSelector().selectModule("")
+        self.app.moduleManager()._unload(name)
+        self.process()
+
+    @contextlib.contextmanager
+    def second_scene(self) -> Iterator[Any]:
+        """Put another scene in the place of the first, as Slicer's generic tests do."""
+        first = slicer.mrmlScene
+        second = slicer.vtkMRMLScene()
+        try:
+            self.app._set_scene(second)
+            self.process()
+            yield second
+        finally:
+            self.app._set_scene(first)
+            self.process()
+
+    @contextlib.contextmanager
+    def no_main_window(self) -> Iterator[None]:
+        """Take the main window and the layout manager away, as ``--no-main-window`` does."""
+        window, manager = self.app._main_window, self.app._layout_manager
+        window.objectName = "hidden from lookupTopLevelWidget"
+        self.app._main_window = self.app._layout_manager = None
+        try:
+            yield
+        finally:
+            window.objectName = "qSlicerMainWindow"
+            self.app._main_window, self.app._layout_manager = window, manager
+
+    @contextlib.contextmanager
+    def testing_mode(self) -> Iterator[None]:
+        """Run as with ``--testing``: no message boxes, confirmations are answered with yes."""
+        self.app._testing = True
+        try:
+            yield
+        finally:
+            self.app._testing = False
 
     # -- what is shown ------------------------------------------------------------------------
 

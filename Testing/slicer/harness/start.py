@@ -48,14 +48,19 @@ def _start() -> Any:
     qt = pythonqt.build()
     sys.modules["qt"] = qt
     slicer.modules = types.SimpleNamespace()
-    from . import widgets
+    from . import python, widgets
     from .application import qSlicerApplication
 
     widgets.install()
     qt.qInstallMessageHandler(_qt_message)
+    python.install()
+    from . import modules
+
     application = qSlicerApplication()
     pythonqt.record_uncaught()
     slicer.app = application
+    slicer.qSlicerScriptedLoadableModule = modules.qSlicerScriptedLoadableModule
+    slicer.qSlicerScriptedLoadableModuleWidget = modules.qSlicerScriptedLoadableModuleWidget
     application._make_window()
     scene = slicer.vtkMRMLScene()
     application._set_scene(scene)
