@@ -1,13 +1,14 @@
-"""What 3D Slicer discovers: the module Med2E3Slicer and its panel.
+"""What 3D Slicer discovers: the module Med2E3Slicer, its panel, its logic and its self-test.
 
-This file knows the module's title, its acknowledgements, and where the Python package ``med2e3``
-lies.  It does not know the model, and it starts nothing.
+This file knows Slicer's classes and when Slicer calls them; everything else is in the package
+``med2e3_slicer``, which is imported when the module is opened and not before.
 """
 
+import importlib
 import sys
 from pathlib import Path
 
-import qt
+import slicer
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
@@ -16,11 +17,17 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleTest,
     ScriptedLoadableModuleWidget,
 )
+from slicer.util import VTKObservationMixin
 
+HERE = Path(__file__).resolve().parent
 #: holds the packages of this extension; it is searched, never imported as a package itself
-PACKAGES = str(Path(__file__).resolve().parent / "Logic")
+PACKAGES = str(HERE / "Logic")
 if PACKAGES not in sys.path:
     sys.path.insert(0, PACKAGES)
+
+#: Slicer's own sample of a chest (SlicerTestingData), by its checksum
+SAMPLE_SHA256 = "4507b664690840abb6cb9af2d919377ffc4ef75b167cb6fd0f747befdb12e38e"
+SAMPLE_ADDRESS = "https://github.com/Slicer/SlicerTestingData/releases/download/SHA256/"
 
 
 class Med2E3Slicer(ScriptedLoadableModule):
@@ -33,52 +40,173 @@ class Med2E3Slicer(ScriptedLoadableModule):
         parent.dependencies = []
         parent.contributors = ["Med2E3Slicer founders"]
         parent.helpText = _(
-            "Reports and answers about a CT volume by the vision-language model Med-2E3, with one "
-            "score for each of the 32 slices that the model reads. This version works from the "
-            "command line; a panel in Slicer is being prepared. For research only, not for "
-            "diagnosis."
+            "<p>Reports and answers about a CT volume by the vision-language model Med-2E3. Each "
+            "answer comes with a score for each of the 32 slices that the model reads; the strip "
+            "in the slice views shows where the model attended to.</p>"
+            "<p>Choose a volume, press <b>Generate report</b> or type a question and press "
+            "<b>Ask</b> (Ctrl+Enter). Click a cell of the strip to see its slice. Answers are kept "
+            "in the scene.</p>"
+            "<p><b>For research only, not for diagnosis.</b></p>"
         )
         parent.acknowledgementText = _(
-            "Model: Y. Shi et al., Med-2E3: A 2D-Enhanced 3D Medical Multimodal Large Language "
-            "Model, IEEE BIBM 2025. 3D encoder, data and evaluation: F. Bai et al., M3D: Advancing "
-            "3D Medical Image Analysis with Multi-Modal Large Language Models, 2024."
+            "<p>Please cite the model: Y. Shi, X. Zhu, K. Wang, Y. Hu, C. Guo, M. Li, J. Wu. "
+            "Med-2E3: A 2D-Enhanced 3D Medical Multimodal Large Language Model. IEEE BIBM 2025, "
+            "arXiv:2411.12783.</p>"
+            "<p>3D encoder, data and evaluation: F. Bai, Y. Du, T. Huang, M. Q.-H. Meng, B. Zhao. "
+            "M3D: Advancing 3D Medical Image Analysis with Multi-Modal Large Language Models, "
+            "2024, arXiv:2404.00578.</p>"
+            "<p>3D Slicer: A. Fedorov et al. 3D Slicer as an Image Computing Platform for the "
+            "Quantitative Imaging Network. Magnetic Resonance Imaging 30(9), 2012.</p>"
         )
+        slicer.app.connect("startupCompleted()", register_sample_data)
 
 
-class Med2E3SlicerWidget(ScriptedLoadableModuleWidget):
-    """A page that says what this version can do."""
+def register_sample_data():
+    """List the volume of the tutorial in the module Sample Data; downloads nothing."""
+    try:
+        import SampleData  # noqa: PLC0415 (absent where Slicer was built without it)
+    except ImportError:
+        return
+    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+        category="Med2E3Slicer",
+        sampleName="Med2E3ChestCT",
+        thumbnailFileName=str(HERE / "Resources" / "Icons" / "Med2E3Slicer.png"),
+        uris=SAMPLE_ADDRESS + SAMPLE_SHA256,
+        fileNames="CT-chest.nrrd",
+        nodeNames="CTChest",
+        checksums=f"SHA256:{SAMPLE_SHA256}",
+    )
+
+
+class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Opens the panel and tells it when scenes come and go."""
+
+    def __init__(self, parent=None):
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic = None
+        self.panel = None
 
     def setup(self):
-        """Fill the panel; called once, when the module is opened for the first time."""
+        """Make the panel; called once, when the module is opened for the first time."""
         ScriptedLoadableModuleWidget.setup(self)
-        from med2e3 import __version__  # noqa: PLC0415  (only when a person opens the module)
-        from med2e3.notice import NOTICE  # noqa: PLC0415
+        from med2e3_slicer.panel.panel import Panel  # noqa: PLC0415
+        from med2e3_slicer.panel.wiring import real_parts  # noqa: PLC0415
 
-        text = _(
-            "<p>Version {version} answers questions about a CT volume from the command line. "
-            "A panel in Slicer is being prepared.</p>"
-            "<p>In a terminal, with the Python package installed:</p>"
-            "<pre>med2e3 report VOLUME\nmed2e3 ask VOLUME QUESTION</pre>"
-            "<p>A volume saved from Slicer as NRRD or NIfTI can be given as VOLUME.</p>"
-            "<p><b>{notice}</b></p>"
-        ).format(version=__version__, notice=NOTICE)
-        self.label = qt.QLabel(text)
-        self.label.wordWrap = True
-        self.label.textInteractionFlags = qt.Qt.TextSelectableByMouse
-        self.layout.addWidget(self.label)
-        self.layout.addStretch(1)
+        self.logic = Med2E3SlicerLogic()
+        self.panel = Panel(
+            lambda name: slicer.util.loadUI(self.resourcePath(f"UI/{name}.ui")),
+            slicer.util.childWidgetVariables,
+            real_parts(self.logic.med2e3, self.logic.open_set_up),
+        )
+        self.layout.addWidget(self.panel.widget)
+        self.panel.widget.setMRMLScene(slicer.mrmlScene)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.on_scene_closes)
+        self.addObserver(scene, scene.EndCloseEvent, self.on_scene_changed)
+        self.addObserver(scene, scene.EndImportEvent, self.on_scene_changed)
+        self.open_parameters()
+
+    def enter(self):
+        """Called each time a person comes to the module."""
+        self.open_parameters()
+
+    def exit(self):
+        """Called each time a person leaves the module; a question under way goes on."""
+        if self.panel is not None:
+            self.panel.leave()
+
+    def cleanup(self):
+        """Called before the widget is deleted."""
+        self.removeObservers()
+        if self.panel is not None:
+            self.panel.close()
+            self.panel = None
+        if self.logic is not None:
+            self.logic.close()
+            self.logic = None
+
+    def onReload(self):  # noqa: N802 (Slicer's name)
+        """Load the packages anew, not only this file."""
+        self.cleanup()
+        for name in list(sys.modules):
+            if name.split(".")[0] in ("med2e3", "med2e3_slicer"):
+                del sys.modules[name]
+        importlib.invalidate_caches()
+        ScriptedLoadableModuleWidget.onReload(self)
+
+    def open_parameters(self):
+        """Show the scene's choices; in a new scene choose the volume that is shown."""
+        if self.panel is None:
+            return
+        parameters = self.logic.getParameterNode()
+        if parameters.inputVolume is None:
+            parameters.inputVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+        self.panel.set_scene_parameters(parameters)
+
+    def on_scene_closes(self, _caller, _event):
+        """The scene's nodes go away."""
+        if self.panel is not None:
+            self.panel.scene_closes()
+
+    def on_scene_changed(self, _caller, _event):
+        """A scene was closed or loaded."""
+        if self.panel is not None:
+            self.open_parameters()
+            self.panel.scene_changed()
 
 
 class Med2E3SlicerLogic(ScriptedLoadableModuleLogic):
-    """Nothing runs inside Slicer in this version."""
+    """For Slicer's Python console and for scripts: ``report``, ``ask`` and their kin.
+
+    Everything that :class:`med2e3_slicer.logic.Med2E3Logic` offers can be called on it.
+    """
+
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+        from med2e3_slicer.logic import Med2E3Logic  # noqa: PLC0415
+
+        self.med2e3 = Med2E3Logic()
+
+    def __getattr__(self, name):
+        if name == "med2e3":
+            raise AttributeError(name)
+        return getattr(self.med2e3, name)
+
+    def getParameterNode(self):  # noqa: N802 (Slicer's name)
+        """The panel's choices in the scene."""
+        from med2e3_slicer.panel.parameters import PanelParameters  # noqa: PLC0415
+
+        return PanelParameters(super().getParameterNode())
+
+    def open_set_up(self):
+        """Open the page that installs the engine and the models."""
+        from med2e3_slicer.install import open_set_up  # noqa: PLC0415
+
+        open_set_up(self.med2e3)
+
+    def close(self):
+        """End the engine and everything else that was started."""
+        self.med2e3.shutdown()
 
 
 class Med2E3SlicerTest(ScriptedLoadableModuleTest):
-    """What Slicer's "Reload and Test" runs."""
+    """What Slicer's "Reload and Test" and ``slicer.testing.runUnitTest`` run."""
 
-    def runTest(self):  # noqa: N802  (Slicer's name)
-        """Check that the package of this extension is the one that Slicer imports."""
-        import med2e3  # noqa: PLC0415
+    def setUp(self):  # noqa: N802 (Slicer's name)
+        """Begin each test with an empty scene."""
+        slicer.mrmlScene.Clear(0)
 
-        self.assertTrue(Path(med2e3.__file__).is_relative_to(PACKAGES))
+    def runTest(self):  # noqa: N802 (Slicer's name)
+        """Run all tests, as "Reload and Test" does."""
+        from med2e3_slicer.panel import selftest  # noqa: PLC0415
+
+        for test in selftest.TESTS:
+            self.setUp()
+            self.delayDisplay(test.__doc__.splitlines()[0])
+            test(self)
         self.delayDisplay(_("Test passed"))
+
+    def test_all(self):
+        """The same, for Python's unittest."""
+        self.runTest()

@@ -182,6 +182,8 @@ class AskingPresenter:
         except InputError as error:
             self.fail(error)
             return
+        if not self._has_consent():
+            return
         if self._exchanges is not None:
             self._exchanges.leave()
         self._order = order
@@ -198,6 +200,15 @@ class AskingPresenter:
             self._asking.ask(order, listener)
         except Med2E3Error as error:
             listener.failed(error)
+
+    def _has_consent(self) -> bool:
+        request = self._asking.consent_request()
+        if request is None:
+            return True
+        answer = self._desk.consent(request)
+        if answer != "no":
+            self._asking.give_consent(remember=answer == "always")
+        return answer != "no"
 
     @property
     def _shown_live(self) -> bool:

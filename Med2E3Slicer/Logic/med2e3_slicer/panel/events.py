@@ -1,7 +1,4 @@
-"""Plain functions called for Qt events, through one small event filter.
-
-Keep a reference to what :func:`watch` returns: the filter lives as long as that.
-"""
+"""Plain functions called for the events of Qt widgets and of MRML nodes."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import qt
+import vtk
 
 
 class _Filter(qt.QObject):
@@ -31,3 +29,13 @@ def watch(widget: Any, reactions: Mapping[Any, Callable[[Any], None]]) -> Any:
     watcher.set_reactions(reactions)
     widget.installEventFilter(watcher)
     return watcher
+
+
+def watch_node(node: Any, changed: Callable[[], None]) -> Callable[[], None]:
+    """Call ``changed`` when a MRML node is modified; returns how to end that."""
+
+    def modified(_caller: Any, _event: str) -> None:
+        changed()
+
+    tag = node.AddObserver(vtk.vtkCommand.ModifiedEvent, modified)
+    return lambda: node.RemoveObserver(tag)

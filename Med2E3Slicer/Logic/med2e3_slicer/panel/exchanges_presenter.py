@@ -73,6 +73,7 @@ class ExchangesPresenter:
         self._rank = 0
         self._rows: tuple[ExchangeRow, ...] = ()
         self._end = records.observe(self.refresh)
+        display.jumped = self.slice_chosen
 
     @property
     def count(self) -> int:
@@ -196,7 +197,15 @@ class ExchangesPresenter:
             return
         count = len(self._current.exchange.scores)
         index = max(0, min(count - 1, int(fraction * count)))
-        self._to_rank(self._current.exchange.top_slices(count).index(index))
+        self._display.jump(self._current, index)
+        self.slice_chosen(index)
+
+    def slice_chosen(self, index: int) -> None:
+        """A model slice was chosen in a view; the views show it already."""
+        if self._current is not None and self._current.exchange.scores:
+            exchange = self._current.exchange
+            self._rank = exchange.top_slices(len(exchange.scores)).index(index)
+            self._show_rank()
 
     def _to_rank(self, rank: int) -> None:
         stored = self._current

@@ -19,7 +19,7 @@ from med2e3_slicer.volumes import PreparationOptions
 from .advanced_view import AdvancedActions, AdvancedView, SceneChoices
 from .answer_view import AnswerActions, AnswerView
 from .asking_presenter import AskingPresenter
-from .events import watch
+from .events import watch, watch_node
 from .exchanges_presenter import ExchangesPresenter
 from .exchanges_view import ExchangesActions, ExchangesView
 from .message_view import MessageView
@@ -94,7 +94,7 @@ class Panel:
         self._stop_parameters = lambda: None
         self._parameters = parameters
         if parameters is not None:
-            self._stop_parameters = self._parts.watch_parameters(parameters, self._read_parameters)
+            self._stop_parameters = watch_node(parameters.parameterNode, self._read_parameters)
         self._read_parameters()
 
     def scene_closes(self) -> None:
@@ -118,7 +118,7 @@ class Panel:
         for timer in (self._tick, self._draft_timer, self._examine_timer):
             timer.stop()
         self.exchanges.close()
-        self._parts.display.clear()
+        self._parts.display.close()
         self._end_engine()
         self._stop_parameters()
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from med2e3.asking import GenerationOptions, Question
 from med2e3.record import Exchange
+from med2e3_slicer.engine import ConsentRequest
 from med2e3_slicer.logic import AskListener
 from med2e3_slicer.records import StoredExchange
 from med2e3_slicer.volumes import PreparationOptions
@@ -107,6 +108,12 @@ class Asking(Protocol):
     def unload(self) -> None:
         """Free the model's memory."""
 
+    def consent_request(self) -> ConsentRequest | None:
+        """What the person must agree to before the next question; None when nothing."""
+
+    def give_consent(self, *, remember: bool) -> None:
+        """The person agreed, for this session or for good."""
+
     def machine_choices(self) -> MachineChoices:
         """As they are kept for this computer."""
 
@@ -151,8 +158,14 @@ class Display(Protocol):
     def compare(self, first: StoredExchange, second: StoredExchange) -> None:
         """Show two side by side."""
 
+    #: called with the model slice that a person chose in a view
+    jumped: Callable[[int], None]
+
     def clear(self) -> None:
         """Show none."""
+
+    def close(self) -> None:
+        """Leave the views as if nothing had been there."""
 
     def jump(self, stored: StoredExchange, index: int) -> None:
         """Show a model slice in the slice views."""
@@ -193,6 +206,9 @@ class Desk(Protocol):
 
     def confirm(self, text: str) -> bool:
         """Ask a yes-or-no question."""
+
+    def consent(self, request: ConsentRequest) -> str:
+        """Ask whether pictures may be sent away: ``no``, ``once`` or ``always``."""
 
     def details(self, title: str, text: str, detail: str) -> None:
         """Show a detail that can be copied."""

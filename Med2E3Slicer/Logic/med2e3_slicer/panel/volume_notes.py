@@ -1,0 +1,31 @@
+"""What is said of a volume below its selector, before anything runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slicer.i18n import tr as _
+
+from med2e3_slicer.volumes import PreparationOptions, examine
+
+from .ports import VolumeNotes
+
+
+class NodeNotes:
+    """The real :class:`~.ports.Volumes`."""
+
+    def notes(self, volume: Any, preparation: PreparationOptions) -> VolumeNotes:
+        """Size and spacing, warnings, and whether it can be used."""
+        found = examine(volume, preparation)
+        return VolumeNotes(
+            _summary(volume), found.warnings, "" if found.refusal is None else str(found.refusal)
+        )
+
+
+def _summary(volume: Any) -> str:
+    image = volume.GetImageData()
+    if image is None:
+        return ""
+    i, j, k = image.GetDimensions()
+    spacing = " × ".join(f"{value:.3g}" for value in volume.GetSpacing())
+    return _("{i} × {j} × {k} voxels · {spacing} mm").format(i=i, j=j, k=k, spacing=spacing)
