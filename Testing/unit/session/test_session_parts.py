@@ -10,7 +10,7 @@ import torch
 from med2e3.errors import ResourceError
 from med2e3.session.caches import ByteBoundedLRU
 from med2e3.session.decoding import GrowingText
-from med2e3.session.devices import choose_device, choose_dtype, memory_shortage_said
+from med2e3.session.devices import choose_device, memory_shortage_said
 
 
 def test_the_least_recently_used_goes_first() -> None:
@@ -87,22 +87,6 @@ def test_a_failed_allocation_is_a_sentence() -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
     with pytest.raises(RuntimeError, match="size"), memory_shortage_said():
         torch.ones(2) @ torch.ones(3)
-
-
-def test_formats_follow_the_free_memory() -> None:
-    small, large = 1_000_000, 4_300_000_000
-    assert choose_dtype("auto", "cpu", small, free=8 << 30) == "float32"
-    for free, fast, expected in [
-        (22 << 30, True, "bfloat16"),
-        (22 << 30, False, "float32"),
-        (16 << 30, False, "bfloat16"),
-        (40 << 30, True, "float32"),
-    ]:
-        assert choose_dtype("auto", "cpu", large, free=free, fast_bfloat16=fast) == expected
-    with pytest.raises(ResourceError, match=r"needs about 9\.7 GB"):
-        choose_dtype("auto", "cpu", large, free=4 << 30)
-    with pytest.raises(ResourceError, match="float32"):
-        choose_dtype("float32", "cpu", large, free=10 << 30)
 
 
 def test_the_best_device_is_taken() -> None:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from med2e3.devices import AUTO, DEVICE_NAMES, DTYPE_NAMES
+from med2e3.devices import AUTO, DEVICE_NAMES, PRECISION_NAMES
 from med2e3.errors import InputError
 from med2e3.model_info import read_model_info
 from med2e3.notice import UNTRAINED_NOTICE, whole_notice
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from med2e3.session import Session
 
 DEVICES = (AUTO, *DEVICE_NAMES)
-DTYPES = (AUTO, *DTYPE_NAMES)
+PRECISIONS = (AUTO, *PRECISION_NAMES)
 
 
 class Engine:
@@ -29,15 +29,15 @@ class Engine:
     Args:
         model: name of an installed model, or a model folder.
         device: one of :data:`DEVICES`.
-        dtype: one of :data:`DTYPES`.
+        dtype: one of :data:`PRECISIONS`.
 
     Raises:
-        InputError: for an unknown model, device or dtype.
+        InputError: for an unknown model, device or precision.
         CheckpointError: when the folder holds no Med-2E3 model.
     """
 
     def __init__(self, model: str, device: str, dtype: str) -> None:
-        for value, allowed, name in ((device, DEVICES, "device"), (dtype, DTYPES, "dtype")):
+        for value, allowed, name in ((device, DEVICES, "device"), (dtype, PRECISIONS, "precision")):
             if value not in allowed:
                 raise InputError(
                     f"There is no {name} {value!r}.", hint=f"Use one of {', '.join(allowed)}."

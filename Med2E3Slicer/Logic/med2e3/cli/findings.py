@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -26,8 +26,8 @@ from med2e3.sizes import human_bytes
 from med2e3.weights import EMBEDDED_NAME, Store, embedded_model_dir, store_dir
 from med2e3.weights.store import folder_bytes
 
-#: of the published model (docs/weights.md)
-PUBLISHED_PARAMETERS = 4_360_000_000
+if TYPE_CHECKING:
+    from med2e3.session.precision import Needs
 
 _PACKAGES = (
     "torch",
@@ -135,6 +135,7 @@ def _with_torch() -> tuple[tuple[Gpu, ...], str, str, str]:
         import torch  # noqa: PLC0415 (heavy)
 
         from med2e3.session.devices import choose_device  # noqa: PLC0415 (imports torch)
+        from med2e3.session.precision import PUBLISHED_NEEDS, Needs  # noqa: PLC0415
     except (ImportError, OSError) as error:
         problem = f"PyTorch cannot be loaded ({type(error).__name__})"
         return (), problem, problem, problem
@@ -149,21 +150,25 @@ def _with_torch() -> tuple[tuple[Gpu, ...], str, str, str]:
     folder = embedded_model_dir()
     try:
         info = read_model_info(folder)
-        embedded = _fit(device, info.parameters)
+        embedded = _fit(device, Needs(info.parameters, 0, 0))[0]
         embedded += "; untrained, for trying out" if info.untrained else ""
     except Med2E3Error as error:
         embedded = error.sentence
-    return tuple(gpus), device, embedded, _fit(device, PUBLISHED_PARAMETERS)
+    published, others = _fit(device, PUBLISHED_NEEDS)
+    return tuple(gpus), device, embedded, f"{published} ({others})"
 
 
-def _fit(device: str, parameters: int) -> str:
-    """Whether a model of this size runs here, and in which number format."""
-    from med2e3.session.devices import choose_dtype  # noqa: PLC0415 (imports torch)
+def _fit(device: str, needs: Needs) -> tuple[str, str]:
+    """Whether a model runs here, in which precision, and what each precision needs."""
+    from med2e3.session.precision import choose_precision, needed_in_each  # noqa: PLC0415
 
+    sizes = ", ".join(
+        f"{name} needs {human_bytes(size)}" for name, size in needed_in_each(needs, device).items()
+    )
     try:
-        return f"runs as {choose_dtype('auto', device, parameters)} on {device}"
+        return f"runs as {choose_precision('auto', device, needs).name} on {device}", sizes
     except Med2E3Error as error:
-        return f"does not run: {error.sentence}"
+        return f"does not run: {error.sentence}", sizes
 
 
 def _version(name: str) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from med2e3.asking import GenerationOptions
-from med2e3.cli.engine import DEVICES, DTYPES
+from med2e3.cli.engine import DEVICES, PRECISIONS
 from med2e3.cli.run import Settings
 from med2e3.errors import InputError
 from med2e3.volume import PLANES, SLICE_ORDERS, WINDOW_NAMES, parse_window
@@ -32,7 +32,15 @@ Model = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(metavar="|".join(DEVICES), help="Where it runs.")]
-Dtype = Annotated[str, typer.Option(metavar="|".join(DTYPES), help="Number format.")]
+Dtype = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        "--dtype",
+        metavar="|".join(PRECISIONS),
+        help="Number format, or bits of the language model's weights; auto takes what fits.",
+    ),
+]
 Window = Annotated[
     str,
     typer.Option(

@@ -1,7 +1,6 @@
-"""Where and in which number format a model runs.
+"""Which devices this machine has, and how much of their memory is free.
 
-Knows the machine's devices and their free memory; knows nothing of what the model computes.
-The CUDA and MPS branches choose only a name and a dtype; the code that then runs is the CPU's.
+Knows nothing of models; what fits is decided in :mod:`med2e3.session.precision`.
 """
 
 from __future__ import annotations
@@ -14,12 +13,8 @@ import torch
 
 from med2e3.devices import AUTO, DEVICE_NAMES, DTYPE_NAMES
 from med2e3.errors import InputError, ResourceError
-from med2e3.sizes import human_bytes
 
 DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in DTYPE_NAMES}
-
-#: memory beside the weights: features, KV cache and activations of one question
-_WORKING_BYTES = 1 << 30
 
 
 def available_devices() -> list[str]:
@@ -62,7 +57,7 @@ def memory_shortage_said() -> Iterator[None]:
         if isinstance(error, MemoryError) or any(sign in words for sign in signs):
             raise ResourceError(
                 "There is not enough free memory for the model and this question.",
-                hint="Close other programs, or choose --dtype bfloat16 or another --device.",
+                hint="Close other programs, or choose --precision int8, int4 or another --device.",
                 detail=repr(error),
             ) from error
         raise
@@ -89,52 +84,5 @@ def choose_device(name: str) -> str:
         raise ResourceError(
             f"This computer has no {name} device that PyTorch can use.",
             hint=f"Use --device {present[0]}, or run 'med2e3 doctor' to see what was found.",
-        )
-    return name
-
-
-def choose_dtype(
-    name: str,
-    device: str,
-    parameters: int,
-    *,
-    free: int | None = None,
-    fast_bfloat16: bool | None = None,
-) -> str:
-    """The number format to use.
-
-    ``auto`` takes float32 on a CPU where it fits into half of the free memory (exact, and fast
-    enough for small models), or into nine tenths where bfloat16 is slow, else bfloat16; on a GPU
-    bfloat16 where the hardware has it, else float16.
-
-    Args:
-        name: ``auto`` or a key of :data:`DTYPES`.
-        device: a device of this machine.
-        parameters: numbers in the model.
-        free: free bytes; measured when None.
-        fast_bfloat16: see :func:`multiplies_bfloat16_fast`; measured when None.
-
-    Raises:
-        InputError: for another name.
-        ResourceError: when the model does not fit into the free memory.
-    """
-    if name not in (AUTO, *DTYPES):
-        raise InputError(f"There is no dtype {name!r}.", hint=f"Use {AUTO}, {', '.join(DTYPES)}.")
-    free = free_memory(device) if free is None else free
-    if name == AUTO:
-        fast = multiplies_bfloat16_fast() if fast_bfloat16 is None else fast_bfloat16
-        share = 0.5 if fast else 0.9
-        if device == "cpu" and parameters * 4 + _WORKING_BYTES < free * share:
-            name = "float32"
-        elif device == "mps" or (device == "cuda" and not torch.cuda.is_bf16_supported()):
-            name = "float16"
-        else:
-            name = "bfloat16"
-    needed = parameters * DTYPES[name].itemsize + _WORKING_BYTES
-    if needed > free:
-        raise ResourceError(
-            f"The model needs about {human_bytes(needed)} of memory as {name}, but only "
-            f"{human_bytes(free)} are free on the {device} device.",
-            hint="Close other programs, choose a smaller --dtype, or another --device.",
         )
     return name

@@ -28,7 +28,9 @@ from med2e3.session.batch import Batch
 from med2e3.session.batch_answer import Answer, VolumeInput
 from med2e3.session.batch_faults import faults_said, release_unused
 from med2e3.session.caches import ByteBoundedLRU, KeyValues, key_value_bytes
-from med2e3.session.loading import load_model
+from med2e3.session.devices import free_memory
+from med2e3.session.loading import load_model, precision_of
+from med2e3.session.precision import slices_that_fit
 
 #: tokens of a prompt that are run at once; others can have a turn between two such pieces
 _PROMPT_PIECE = 256
@@ -72,7 +74,7 @@ class Session:
         Args:
             folder: what ``med2e3 models convert`` wrote.
             device: ``auto``, ``cuda``, ``mps`` or ``cpu``.
-            dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+            dtype: ``auto``, ``float32``, ``bfloat16``, ``float16``, ``int8`` or ``int4``.
             **options: for the constructor.
 
         Raises:
@@ -100,8 +102,8 @@ class Session:
 
     @property
     def dtype(self) -> str:
-        """Number format of the weights."""
-        return str(self.model.dtype).removeprefix("torch.")
+        """Precision of the weights: a number format, or ``int8`` or ``int4``."""
+        return precision_of(self.model)
 
     @property
     def end_tokens(self) -> set[int]:
@@ -206,7 +208,9 @@ class Session:
             DeviceLostError: when the device stopped working.
         """
         shown, fewer = -1, False
-        steps = self._encode_in_steps(volume, None)
+        steps = self._encode_in_steps(
+            volume, slices_that_fit(self.config, self.model.dtype, free_memory(self.device))
+        )
         while True:
             try:
                 done = next(steps)
