@@ -44,3 +44,15 @@ def application(_started: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     _started.end()
     left = _started.problems.take()
     assert not left, "Slicer would have printed only this:\n" + "\n".join(left)
+
+
+@pytest.fixture
+def event_loop_watch(application: Any) -> Iterator[Any]:
+    """Watches how long the event loop is busy while the test waits; see ``harness/watch.py``."""
+    from harness.watch import EventLoopWatch
+
+    watch = EventLoopWatch()
+    application.watch = watch
+    yield watch
+    application.watch = None
+    watch.stop()

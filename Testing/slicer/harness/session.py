@@ -17,6 +17,7 @@ import slicer
 import vtk
 from PySide6 import QtCore, QtTest
 
+from .palette import palette
 from .pythonqt.dialogs import DIALOGS
 from .pythonqt.problems import PROBLEMS
 
@@ -36,6 +37,7 @@ class Session:
         self.problems = PROBLEMS
         self.dialogs = DIALOGS
         self._test = ""
+        self.watch: Any = None
         self._window = app._main_window
 
     @property
@@ -74,7 +76,7 @@ class Session:
 
     def wait(self, milliseconds: int) -> None:
         """Run the event loop for a time."""
-        QtTest.QTest.qWait(milliseconds)
+        self._run_loop(lambda: False, milliseconds)
 
     def wait_until(self, condition: Any, seconds: float = 20.0) -> None:
         """Run the event loop until a condition holds.
@@ -82,8 +84,42 @@ class Session:
         Raises:
             TimeoutError: it did not hold in time.
         """
-        if not QtTest.QTest.qWaitFor(lambda: bool(condition()), int(seconds * 1000)):
+        if not self._run_loop(condition, int(seconds * 1000)):
             raise TimeoutError(f"waited {seconds} s for {condition}")
+
+    def _run_loop(self, condition: Any, milliseconds: int) -> bool:
+        """Run Qt's own loop, as Slicer does, so that ``event_loop_watch`` sees its turns."""
+        if condition():
+            return True
+        loop = QtCore.QEventLoop()
+        held = [False]
+        failures: list[BaseException] = []
+
+        def look() -> None:
+            try:
+                held[0] = bool(condition())
+            except BaseException as error:
+                failures.append(error)
+            if held[0] or failures:
+                loop.quit()
+
+        polling = QtCore.QTimer()
+        polling.timeout.connect(look)
+        polling.start(10)
+        ending = QtCore.QTimer()
+        ending.setSingleShot(True)
+        ending.timeout.connect(loop.quit)
+        ending.start(milliseconds)
+        if self.watch is not None:
+            self.watch.entered()
+        loop.exec_()
+        polling.stop()
+        ending.stop()
+        if self.watch is not None:
+            self.watch.left()
+        if failures:
+            raise failures[0]
+        return held[0]
 
     # -- mouse and keys -----------------------------------------------------------------------
 
@@ -163,6 +199,29 @@ class Session:
         """Type a text."""
         QtTest.QTest.keyClicks(widget, text)
         self.process()
+
+    @contextlib.contextmanager
+    def pseudo_translation(self) -> Iterator[None]:
+        """Show every translatable text in brackets, so that the others are seen."""
+        from .python import i18n
+
+        i18n.pseudo[0] = True
+        try:
+            yield
+        finally:
+            i18n.pseudo[0] = False
+
+    @contextlib.contextmanager
+    def style(self, dark: bool) -> Iterator[None]:
+        """Show the application in Slicer's light or dark style."""
+        before = self.app.palette()
+        self.app.setPalette(palette(dark))
+        self.process()
+        try:
+            yield
+        finally:
+            self.app.setPalette(before)
+            self.process()
 
     # -- modules and scenes -------------------------------------------------------------------
 

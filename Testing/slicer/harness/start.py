@@ -38,6 +38,7 @@ def start() -> Any:
 def _start() -> Any:
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
+    os.environ["QT_NO_GLIB"] = "1"  # GLib's dispatcher does not say when it waits
     os.environ.setdefault("QT_LOGGING_RULES", "qt.qpa.*=false")
     import slicer
     import slicer.util

@@ -128,6 +128,11 @@ def patch_class(cls: Any) -> None:
             return types.MethodType(connect, self)
         if name == "disconnect":
             return types.MethodType(disconnect, self)
-        return original(self, name)
+        try:
+            return original(self, name)
+        except SystemError as error:  # PySide: a signal of a class that only Qt knows
+            raise AttributeError(
+                f"{name}: connect to it by its signature, connect('{name}(...)', f)"
+            ) from error
 
     cls.__getattribute__ = look_up
