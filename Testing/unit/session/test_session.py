@@ -318,7 +318,7 @@ def test_a_weight_that_is_missing_is_refused(tmp_path: Path, model_folder: Path)
 def test_unknown_devices_and_formats_are_refused(model_folder: Path) -> None:
     with pytest.raises(InputError, match="device"):
         Session.load(model_folder, device="tpu")
-    with pytest.raises(InputError, match="dtype"):
+    with pytest.raises(InputError, match="precision"):
         Session.load(model_folder, dtype="int3")
     if not torch.cuda.is_available():
         with pytest.raises(ResourceError, match="no cuda device"):
