@@ -193,7 +193,7 @@ class Med2E3SlicerLogic(ScriptedLoadableModuleLogic):
 class Med2E3SlicerTest(ScriptedLoadableModuleTest):
     """What Slicer's "Reload and Test" and ``slicer.testing.runUnitTest`` run."""
 
-    def setUp(self):  # noqa: N802 (Slicer's name)
+    def setUp(self):
         """Begin each test with an empty scene."""
         slicer.mrmlScene.Clear(0)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from panel_kit import MODULE, open_panel
+
+from panel_kit import open_panel
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from .strip_picture import strip_picture
 from .style import Tone, dress_frame, dress_quiet, picture_of
 
 #: height of the text in pixels: at least and at most; longer texts scroll
-_TEXT_HEIGHT = (84, 340)
+_TEXT_HEIGHT = (56, 340)
 #: pixels of one cell of the small strip; the label stretches them
 _CELL = (8, 16)
 
@@ -207,10 +207,10 @@ class AnswerView:
     # ---- making --------------------------------------------------------------------------
 
     def _add_buttons(self) -> None:
-        row = qt.QHBoxLayout(self._ui.answerActions)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(6)
-        self._reviewed_box = qt.QCheckBox(_("Reviewed"))
+        grid = qt.QGridLayout(self._ui.answerActions)
+        grid.setContentsMargins(0, 0, 0, 0)
+        grid.setSpacing(6)
+        self._reviewed_box = qt.QCheckBox(_("Reviewed by a person"))
         self._reviewed_box.objectName = "reviewedCheckBox"
         self._reviewed_box.toolTip = _("Mark that a person has read and checked this text.")
         self._reviewed_box.connect("toggled(bool)", self._on_reviewed)
@@ -222,10 +222,11 @@ class AnswerView:
         self._copy_button = qt.QPushButton(_("Copy"))
         self._copy_button.objectName = "copyButton"
         self._copy_button.toolTip = _("Copy the text with its notice.")
-        row.addWidget(self._reviewed_box)
-        row.addStretch(1)
-        for button in (self._edit_button, self._copy_button, self._make_save_button()):
-            row.addWidget(button)
+        buttons = (self._edit_button, self._copy_button, self._make_save_button())
+        for column, button in enumerate(buttons):
+            grid.addWidget(button, 0, column)
+            grid.setColumnStretch(column, 1)
+        grid.addWidget(self._reviewed_box, 1, 0, 1, 3)
 
     def _make_save_button(self) -> Any:
         button = qt.QPushButton(_("Save"))

@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 
 from med2e3.asking import Question
 from med2e3.errors import InputError, Med2E3Error
-from med2e3.notice import whole_notice
+from med2e3.notice import NOTICE, whole_notice
 from med2e3_slicer.logic import AskListener
 
 from .answer_view import AnswerTexts
@@ -191,8 +191,7 @@ class AskingPresenter:
         self._asked_at, self._first_word_at = self._clock(), 0.0
         report = question.resolved_task == "report"
         title = task_title("report") if report else question.with_choices
-        self._texts = AnswerTexts(title, "", whole_notice(self._form.remark() or None),
-                                  finished=False)  # fmt: skip
+        self._texts = AnswerTexts(title, "", NOTICE, finished=False)
         self._answer.show(self._texts, "")
         self.set_state(self.state.asked())
         self._listener = listener = _Listener(self)
@@ -219,9 +218,7 @@ class AskingPresenter:
         """The slices' colours are there."""
         if self._texts is None or self._order is None:
             return
-        self._texts = replace(
-            self._texts, notice=partial.notice, relative_scores=partial.relative_scores()
-        )
+        self._texts = replace(self._texts, relative_scores=partial.relative_scores())
         if not self._shown_live:
             return
         self._answer.show(self._texts, self._written)

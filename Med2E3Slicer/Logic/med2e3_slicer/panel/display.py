@@ -54,7 +54,7 @@ class StripDisplay:
         if self._plot is not None:
             self._plot.clear()
 
-    def jump(self, stored: StoredExchange, index: int) -> None:  # noqa: ARG002
+    def jump(self, stored: StoredExchange, index: int) -> None:
         """Show a model slice in the slice views."""
         self._jump(index)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from slicer.i18n import tr as _
 
 from med2e3.errors import Med2E3Error
+from med2e3.notice import NOTICE
 
 from .answer_view import AnswerTexts
 from .exchanges_view import ExchangeRow
@@ -20,7 +21,6 @@ from .words import (
     finish_text,
     slice_text,
     source_slices_text,
-    task_title,
     time_text,
 )
 
@@ -46,6 +46,7 @@ class ExchangesPresenter:
         listing: the section "Exchanges".
         changed: called when the number of exchanges may have changed.
         failed: called with an error that the panel should show.
+        notice: the notice at the top of the panel, which need not be said twice in full.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class ExchangesPresenter:
         listing: ExchangesView,
         changed: Callable[[], None],
         failed: Callable[[Med2E3Error], None],
+        notice: Callable[[], str],
     ) -> None:
         self._records = records
         self._display = display
@@ -67,6 +69,7 @@ class ExchangesPresenter:
         self._listing = listing
         self._changed = changed
         self._failed = failed
+        self._notice = notice
         self._current: StoredExchange | None = None
         self._draft: str | None = None
         self._comparing = False
@@ -129,7 +132,7 @@ class ExchangesPresenter:
         self._end_comparison()
         self._current = stored
         self._listing.choose(stored.key)
-        self._answer.show(_texts(stored), stored.text)
+        self._answer.show(_texts(stored, self._notice()), stored.text)
         self._rank = 0
         self._show_rank()
 
@@ -309,14 +312,15 @@ def _detail(stored: StoredExchange, *, short: bool = False) -> str:
     if stored.is_edited:
         marks.append(_("edited"))
     parts = [time_text(exchange.created), exchange.model.name]
-    parts = [*marks, *parts] if short else [task_title(exchange.task), *parts, *marks]
+    parts = [*marks, *parts] if short else [*parts, *marks]
     return " · ".join(part for part in parts if part)
 
 
-def _texts(stored: StoredExchange) -> AnswerTexts:
+def _texts(stored: StoredExchange, shown_notice: str) -> AnswerTexts:
     exchange = stored.exchange
+    notice = NOTICE if exchange.notice == shown_notice else exchange.notice
     options = dict(zip(_letters(len(exchange.choices)), exchange.choices, strict=True))
-    notes = [finish_text(exchange.finish_reason), exchange.notice, *exchange.warnings]
+    notes = [finish_text(exchange.finish_reason), notice, *exchange.warnings]
     if stored.moved:
         notes.append(_("The volume was moved since; the slices' positions are the old ones."))
     return AnswerTexts(

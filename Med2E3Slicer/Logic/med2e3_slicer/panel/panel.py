@@ -73,6 +73,8 @@ class Panel:
         self._tick = self._timer(_TICK_MS, self._on_tick, once=False)
         self._draft_timer = self._timer(_DRAFT_MS, self.exchanges.keep_draft, once=True)
         self._examine_timer = self._timer(0, self._examine, once=True)
+        # the widgets inside get the new palette after the whole panel has got it
+        self._restyle_timer = self._timer(0, self._restyle, once=True)
         self._watchers = [watch(self.widget, {
             qt.QEvent.PaletteChange: self._on_style,
             qt.QEvent.StyleChange: self._on_style,
@@ -115,7 +117,7 @@ class Panel:
     def close(self) -> None:
         """The end: nothing is heard any more."""
         self.presenter.abandon()
-        for timer in (self._tick, self._draft_timer, self._examine_timer):
+        for timer in (self._tick, self._draft_timer, self._examine_timer, self._restyle_timer):
             timer.stop()
         self.exchanges.close()
         self._parts.display.close()
@@ -156,9 +158,6 @@ class Panel:
         """Show the engine's state."""
         note = self._parts.asking.note()
         self.ui.engineStateLabel.text = note.text
-        self.ui.modelSelector.enabled = note.place is EnginePlace.LOCAL
-        state = self.presenter.state
-        self.advanced.enable(not state.busy, note.loaded)
         self._set_state()
 
     # ---- making --------------------------------------------------------------------------
@@ -178,7 +177,7 @@ class Panel:
         )  # fmt: skip
         self.exchanges = ExchangesPresenter(
             parts.records, parts.display, parts.exporter, parts.desk, self.answer, self.listing,
-            self._set_state, self.presenter.fail,
+            self._set_state, self.presenter.fail, lambda: self.ui.noticeLabel.text,
         )  # fmt: skip
         self.presenter.join(self.exchanges)
 
@@ -221,9 +220,10 @@ class Panel:
             self._tick.start()
         elif not busy:
             self._tick.stop()
-        for widget in (self.ui.inputSelector,):
-            widget.enabled = not busy
-        self.advanced.enable(not busy, self._parts.asking.note().loaded)
+        note = self._parts.asking.note()
+        self.ui.inputSelector.enabled = not busy
+        self.ui.modelSelector.enabled = not busy and note.place is not EnginePlace.REMOTE
+        self.advanced.enable(not busy, note.loaded)
 
     def _on_tick(self) -> None:
         self.presenter.tick()
@@ -256,7 +256,7 @@ class Panel:
             self.exchanges.keep_draft()
 
     def _on_style(self, _event: Any) -> None:
-        self._restyle()
+        self._restyle_timer.start()
 
     def _restyle(self) -> None:
         for view in (self.message, self.question, self.answer, self.listing):

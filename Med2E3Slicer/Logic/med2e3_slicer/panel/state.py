@@ -76,6 +76,7 @@ class PanelState:
         volume_problem: why the chosen volume cannot be used; empty when it can.
         has_exchanges: whether the scene holds answers.
         activity: the work under way.
+        stage: its stage, as the engine calls it.
         done: steps done of the present stage; 0 when it has none.
         total: steps of the present stage; 0 when they are not known.
         words: words written so far.
@@ -87,6 +88,7 @@ class PanelState:
     volume_problem: str = ""
     has_exchanges: bool = False
     activity: Activity = Activity.IDLE
+    stage: str = ""
     done: int = 0
     total: int = 0
     words: int = 0
@@ -131,16 +133,24 @@ class PanelState:
         """
         if not self.can_ask:
             raise ValueError(f"no question can be asked while {self.look.value}")
-        return replace(self, activity=Activity.PREPARING, done=0, total=0, words=0, failure=None)
+        return replace(
+            self,
+            activity=Activity.PREPARING,
+            stage="preparing",
+            done=0,
+            total=0,
+            words=0,
+            failure=None,
+        )
 
     def reached(self, stage: str) -> PanelState:
         """A stage began; ignored while stopping and for stages this version does not know."""
         activity = _STAGES.get(stage)
         if activity is None or not self.can_stop:
             return self
-        if activity is self.activity:
+        if stage == self.stage:
             return self
-        return replace(self, activity=activity, done=0, total=0)
+        return replace(self, activity=activity, stage=stage, done=0, total=0)
 
     def progressed(self, done: int, total: int) -> PanelState:
         """Steps of the present stage were done; ignored while stopping."""
@@ -156,7 +166,7 @@ class PanelState:
 
     def ended(self, failure: Failure | None = None) -> PanelState:
         """The question was answered, stopped, or failed."""
-        return replace(self, activity=Activity.IDLE, done=0, total=0, failure=failure)
+        return replace(self, activity=Activity.IDLE, stage="", done=0, total=0, failure=failure)
 
     def dismissed(self) -> PanelState:
         """A person has read the failure."""

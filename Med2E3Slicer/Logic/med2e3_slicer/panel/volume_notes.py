@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import slicer
 from slicer.i18n import tr as _
 
 from med2e3_slicer.volumes import PreparationOptions, examine
@@ -29,3 +30,12 @@ def _summary(volume: Any) -> str:
     i, j, k = image.GetDimensions()
     spacing = " × ".join(f"{value:.3g}" for value in volume.GetSpacing())
     return _("{i} × {j} × {k} voxels · {spacing} mm").format(i=i, j=j, k=k, spacing=spacing)
+
+
+def usual_volume() -> Any:
+    """The volume that the slice views show, else the scene's first one; None without any."""
+    selection = slicer.app.applicationLogic().GetSelectionNode()
+    active = selection.GetActiveVolumeID() if selection is not None else None
+    volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+    plain = [node for node in volumes if node.GetClassName() == "vtkMRMLScalarVolumeNode"]
+    return next((node for node in plain if node.GetID() == active), plain[0] if plain else None)

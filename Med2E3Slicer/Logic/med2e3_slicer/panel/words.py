@@ -72,16 +72,19 @@ def finish_text(reason: str) -> str:
 
 def activity_text(state: PanelState) -> str:
     """The line above the progress bar."""
-    if state.activity is Activity.ENCODING and state.total:
+    if state.activity is Activity.CANCELLING:
+        return _("Stopping")
+    if state.stage == "encoding" and state.total:
         return _("Encoding slices {done}/{total}").format(done=state.done, total=state.total)
     return {
-        Activity.IDLE: "",
-        Activity.PREPARING: _("Preparing the volume"),
-        Activity.LOADING: _("Loading the model"),
-        Activity.ENCODING: _("Encoding slices"),
-        Activity.GENERATING: _("Writing the answer"),
-        Activity.CANCELLING: _("Stopping"),
-    }[state.activity]
+        "preparing": _("Preparing the volume"),
+        "starting": _("Starting the engine"),
+        "loading": _("Loading the model"),
+        "sending": _("Sending the slices"),
+        "encoding": _("Encoding slices"),
+        "scoring": _("Comparing slices with the question"),
+        "generating": _("Writing the answer"),
+    }.get(state.stage, "")
 
 
 def pace_text(state: PanelState, seconds: float, writing_s: float) -> str:
