@@ -138,7 +138,7 @@ def test_scenes_are_saved_and_loaded(application, tmp_path, ending):
     slicer = application.slicer
     application.add_volume(name="Kept")
     text = application.scene.AddNewNodeByClass("vtkMRMLTextNode", "Words")
-    text.SetText("Größe 3 µm", text.GetEncoding() * 0 + application.vtk.VTK_ENCODING_UTF_8)
+    text.SetText("Größe 3 µm", application.vtk.VTK_ENCODING_UTF_8)
     table = slicer.util.updateTableFromArray(
         None, [np.arange(3.0), np.array([0.1, 0.2, 0.7])], ["slice", "score"]
     )

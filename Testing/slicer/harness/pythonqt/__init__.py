@@ -10,7 +10,7 @@ from typing import Any
 
 from PySide6 import QtCore, QtGui, QtNetwork, QtPrintSupport, QtSvg, QtUiTools, QtWidgets, QtXml
 
-from . import calls, dialogs, objects, signals
+from . import calls, dialogs, objects, qt6_only, signals
 from .loader import CUSTOM_WIDGETS, QUiLoader
 from .objects import cpp_class
 from .problems import PROBLEMS, record_uncaught
@@ -28,7 +28,7 @@ def build() -> Any:
     classes: set[type] = set()
     for source in MODULES:
         for name in dir(source):
-            if name.startswith("_") or name in ABSENT:
+            if name.startswith("_") or name in ABSENT or name in qt6_only.CLASSES:
                 continue
             value = getattr(source, name)
             setattr(module, name, value)
@@ -42,6 +42,7 @@ def build() -> Any:
     calls.refuse_keywords(classes)
     calls.refuse_image_of_bytes()
     calls.offer_exec()
+    calls.return_tuples()
     dialogs.patch()
     module.QUiLoader = QUiLoader  # type: ignore[attr-defined]
     return module

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from PySide6 import QtCore, QtGui, QtWidgets
+from PySide6 import QtCore, QtGui, QtNetwork, QtWidgets
 
 _BYTES = (bytes, bytearray, memoryview, np.ndarray, QtCore.QByteArray)
 
@@ -66,3 +66,39 @@ def offer_exec() -> None:
         target: Any = cls
         target.exec_ = target.exec
         target.exec = _no_exec
+
+
+_LISTS: dict[Any, tuple[str, ...]] = {
+    QtCore.QObject: ("children", "findChildren"),
+    QtCore.QProcess: ("arguments",),
+    QtCore.QProcessEnvironment: ("keys", "toStringList"),
+    QtCore.QSettings: ("allKeys", "childKeys", "childGroups"),
+    QtCore.QDir: ("entryList", "entryInfoList"),
+    QtCore.QItemSelectionModel: ("selectedRows", "selectedColumns", "selectedIndexes"),
+    QtWidgets.QSplitter: ("sizes",),
+    QtWidgets.QWidget: ("actions",),
+    QtWidgets.QListWidget: ("selectedItems", "findItems"),
+    QtWidgets.QTableWidget: ("selectedItems", "selectedRanges", "findItems"),
+    QtWidgets.QTreeWidget: ("selectedItems", "findItems"),
+    QtWidgets.QFileDialog: ("selectedFiles",),
+    QtWidgets.QApplication: ("topLevelWidgets", "allWidgets"),
+    QtNetwork.QNetworkReply: ("rawHeaderList",),
+}
+
+
+def return_tuples() -> None:
+    """Return tuples where Qt has lists, as PythonQt does: they cannot be appended to."""
+    for cls, names in _LISTS.items():
+        for name in names:
+            found = cls.__dict__[name]
+            if isinstance(found, staticmethod):
+                setattr(cls, name, staticmethod(_tupled(found.__func__)))
+            else:
+                setattr(cls, name, _tupled(found))
+
+
+def _tupled(method: Any) -> Any:
+    def call(*arguments: Any) -> Any:
+        return tuple(method(*arguments))
+
+    return call

@@ -14,6 +14,8 @@ from typing import Any
 import shiboken6
 from PySide6 import QtCore
 
+from . import qt6_only
+
 #: properties that are virtual functions too: PySide looks them up on the class when Qt calls them
 KEPT_AS_METHODS = {"sizeHint", "minimumSizeHint"}
 #: classes whose instances are C++ objects for PythonQt; a Python subclass of them is not one
@@ -115,7 +117,7 @@ def patch_class(cls: Any) -> None:
     for index in range(meta.propertyCount()):
         declared = meta.property(index)
         name = declared.name()
-        if name in KEPT_AS_METHODS:
+        if name in KEPT_AS_METHODS or qt6_only.has(cls, "properties", name):
             continue
         if index >= meta.propertyOffset() or name in cls.__dict__:
             setattr(cls, name, QtProperty(cls, name, declared.isWritable()))

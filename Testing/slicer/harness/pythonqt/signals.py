@@ -16,6 +16,7 @@ from typing import Any
 import shiboken6
 from PySide6 import QtCore
 
+from . import qt6_only
 from .problems import PROBLEMS
 
 _connect = QtCore.QObject.connect
@@ -62,6 +63,8 @@ def _resolve(sender: Any, signature: str) -> str | None:
     if compact in aliases:
         return aliases[compact]
     name = normalized(signature)
+    if qt6_only.has(type(sender), "signals", name):
+        return None
     return name if sender.metaObject().indexOfSignal(name) >= 0 else None
 
 
@@ -122,12 +125,15 @@ def patch_class(cls: Any) -> None:
     look-up is replaced for each class.
     """
     original = cls.__getattribute__
+    fresh = qt6_only.names(cls)
 
     def look_up(self: Any, name: str) -> Any:
         if name == "connect":
             return types.MethodType(connect, self)
         if name == "disconnect":
             return types.MethodType(disconnect, self)
+        if name in fresh:
+            raise AttributeError(f"{name} is new in Qt 6; Slicer 5 has Qt 5.15")
         try:
             return original(self, name)
         except SystemError as error:  # PySide: a signal of a class that only Qt knows
