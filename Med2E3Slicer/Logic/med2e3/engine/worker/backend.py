@@ -167,6 +167,7 @@ class WorkerBackend:
             if not pending.finished:
                 self._tell_to_cancel(pending)
                 self._forget(pending)
+                self._send_waiting()
 
     def cancel(self, job: str) -> None:
         """Stop a job; what the model knows of its answer is waited for only shortly."""
@@ -217,6 +218,7 @@ class WorkerBackend:
     def _end(self, pending: Pending) -> None:
         pending.end()
         self._forget(pending)
+        self._send_waiting()
 
     def _forget(self, pending: Pending) -> None:
         if self._jobs.get(pending.job.id) is pending:
@@ -255,6 +257,8 @@ class WorkerBackend:
                 error, final = await self._run(model)
             except OSError as cause:
                 error, final = _not_started(cause), True
+            except Exception as cause:  # it said what cannot be understood
+                error, final = _crashed(repr(cause)), False
             if final:
                 self._settle("failed", error)
                 return
@@ -287,7 +291,7 @@ class WorkerBackend:
         finally:
             self._process, self._memory = None, (0, 0)
             code = await process.end()
-        return broken or (_crashed(code), False)
+        return broken or (_crashed(f"exit code {code}"), False)
 
     def _handle(self, message: frames.Message) -> None:
         match message["say"]:
@@ -327,11 +331,11 @@ def _no_volume() -> Med2E3Error:
     return UnknownVolume("The engine does not hold this volume (any more).", hint="Put it again.")
 
 
-def _crashed(code: int) -> Med2E3Error:
+def _crashed(detail: str) -> Med2E3Error:
     return EngineCrashedError(
         "The process with the model stopped unexpectedly and is started again.",
         hint="Ask again.",
-        detail=f"exit code {code}",
+        detail=detail,
     )
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import faulthandler
 import os
 import queue
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -142,6 +144,8 @@ def main(on_loaded: Callable[[Session], None] | None = None) -> None:
         on_loaded: gets the session once it is loaded, before it answers.
     """
     faulthandler.enable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the service's to answer
+    _forbid_core_dumps()
     # what libraries print must not come between messages
     pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -158,6 +162,14 @@ def main(on_loaded: Callable[[Session], None] | None = None) -> None:
     except DeviceLostError as error:
         child.tell(wire.broken_to_json(error, final=False))
         os._exit(1)  # a lost device may also hang when it is tidied up
+
+
+def _forbid_core_dumps() -> None:
+    """A crash must not write the memory, with what was in the volumes, to disk."""
+    with suppress(ImportError):  # Windows
+        import resource  # noqa: PLC0415
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _receive(inbox: queue.SimpleQueue[tuple[frames.Message, bytearray]]) -> None:

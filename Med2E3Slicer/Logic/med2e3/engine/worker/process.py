@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
@@ -20,6 +21,8 @@ from med2e3.engine.worker import frames
 
 #: ``-P``: what lies in the working directory is never imported
 COMMAND = (sys.executable, "-P", "-m", "med2e3.engine.worker.child")
+#: the service's own secret, which the process with the model need not know
+TOKEN_VARIABLE = "MED2E3_TOKEN"
 #: seconds that it gets to end by itself
 _PATIENCE = 2.0
 
@@ -39,12 +42,15 @@ class WorkerProcess:
         """Start it; its messages to stderr go where this process's go."""
         sources = str(Path(med2e3.__file__).resolve().parents[1])
         path = os.pathsep.join(filter(None, (sources, os.environ.get("PYTHONPATH"))))
+        environment = {**os.environ, "PYTHONPATH": path}
+        environment.pop(TOKEN_VARIABLE, None)
         return cls(
             await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": path},
+                env=environment,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
         )
 
