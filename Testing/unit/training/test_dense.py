@@ -97,3 +97,14 @@ def test_chosen_slices_go_with_their_own_labels(model: Med2E3ForConditionalGener
     torch.testing.assert_close(
         some(pixels, label_map, none).loss, every(pixels, label_map, none).loss
     )
+
+
+def test_an_encoder_that_does_not_learn_is_not_run(model: Med2E3ForConditionalGeneration) -> None:
+    dense = DensePretraining(model, 3, {}, torch.ones(3), train=["vision_3d"])
+    learning = {name.split(".")[1] for name, _ in dense.named_parameters() if "encoders" in name}
+    assert learning == {"vision_3d"}
+    label_map = torch.zeros(1, 32, 64, 64, dtype=torch.uint8)
+    output = dense(torch.zeros(1, 1, 32, 64, 64), label_map, torch.zeros(1, 0).long())
+    output.loss.backward()
+    assert model.vision_3d.patch_embedding.projection.weight.grad is not None
+    assert all(parameter.grad is None for parameter in model.vision_2d.parameters())

@@ -84,6 +84,7 @@ class DensePretraining(nn.Module):
         label_weights: (labels,), how much a patch that holds a label counts.
         slices: how many slices of a volume the 2D encoder sees at a time, those that hold a label
             of weight above 1 before others; None for all.
+        train: the encoders that learn; the other one is not run.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class DensePretraining(nn.Module):
         attributes: Mapping[str, Sequence[str]],
         label_weights: Tensor,
         slices: int | None = None,
+        train: Sequence[str] = ("vision_2d", "vision_3d"),
     ) -> None:
         super().__init__()
         self.config = model.config
@@ -101,10 +103,10 @@ class DensePretraining(nn.Module):
         self.sizes = [len(values) for values in attributes.values()]
         self.encoders = nn.ModuleDict()
         widths = {}
-        if model.config.uses_2d:
+        if model.config.uses_2d and "vision_2d" in train:
             self.encoders["vision_2d"] = model.vision_2d
             widths["vision_2d"] = model.config.slice_encoder.hidden_size
-        if model.config.uses_3d:
+        if model.config.uses_3d and "vision_3d" in train:
             self.encoders["vision_3d"] = model.vision_3d
             widths["vision_3d"] = model.config.vision_3d.hidden_size
         heads = {n: nn.Linear(w, num_labels) for n, w in widths.items()}

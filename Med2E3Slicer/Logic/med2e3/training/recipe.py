@@ -103,7 +103,8 @@ class Stage:
         attributes: of whole volumes that a ``dense`` stage learns.
         finding_weights: how much patches that hold a label count in a ``dense`` stage, by the
             label's name.
-        slices: of each volume that the 2D encoder of a ``dense`` stage sees at a time; None for all.
+        slices: of each volume that the 2D encoder of a ``dense`` stage sees at a time; None means
+            all of them.
         lora: adapters; None trains the parts themselves.
         layer_wise: learning rates of single parts, relative to ``learning_rate``.
         arguments: of transformers' ``TrainingArguments``.

@@ -219,9 +219,12 @@ def _dense(stage: Stage, model: Med2E3ForConditionalGeneration, store: VolumeSto
         for name in stage.attributes
     }  # fmt: skip
     weights = torch.tensor([float(stage.finding_weights.get(name, 1.0)) for name in labels])
-    module = DensePretraining(model, len(labels), attributes, weights, stage.slices)
-    for name, encoder in module.encoders.items():
-        encoder.requires_grad_(name in stage.train)
+    module = DensePretraining(model, len(labels), attributes, weights, stage.slices, stage.train)
+    if not module.encoders:
+        raise InputError(
+            f"The stage {stage.name!r} trains no encoder that this model has.",
+            hint="A 'dense' stage trains vision_2d, vision_3d or both.",
+        )
     return Learner(module, DenseCollator(len(labels), attributes), OrderedTrainer, {})
 
 
