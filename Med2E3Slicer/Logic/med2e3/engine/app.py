@@ -18,7 +18,7 @@ from fastapi.security import HTTPBearer
 
 import med2e3
 from med2e3.engine.backend import Backend, Status
-from med2e3.engine.gate import CLIENT_KEY, Gate, read_body, skip_body
+from med2e3.engine.gate import CLIENT_KEY, Body, Gate
 from med2e3.engine.problems import add_problem_handlers, documented
 from med2e3.engine.questions import Answer, Questions
 from med2e3.engine.schemas import (
@@ -217,13 +217,10 @@ def _add_volumes(app: FastAPI, shelf: Shelf, settings: Settings) -> None:
     ) -> VolumeOut:
         """Give the engine a model input; what it holds already is not read again."""
         client = request.scope[CLIENT_KEY]
-        scope, receive = request.scope, request.receive
-        read = False
+        body = Body(request.scope, request.receive, limits.stall_s)
 
-        async def body(size: int) -> bytearray:
-            nonlocal read
-            packed = await read_body(scope, receive, size + 1024, limits.stall_s)
-            read = True
+        async def read(size: int) -> bytearray:
+            packed = await body.read(size + 1024)
             if content_encoding == DEFLATE:
                 return bytearray(await asyncio.to_thread(inflate, packed, size))
             return packed
@@ -236,10 +233,9 @@ def _add_volumes(app: FastAPI, shelf: Shelf, settings: Settings) -> None:
             if sha256 in shelf:
                 shelf.use(client, sha256)
             else:
-                await shelf.put(client, sha256, (slices, rows, columns), body)
+                await shelf.put(client, sha256, (slices, rows, columns), read)
         finally:
-            if not read:
-                await skip_body(scope, receive, limits.max_volume_bytes, limits.stall_s)
+            await body.skip(limits.max_volume_bytes)
         return VolumeOut(sha256=sha256)
 
     @app.delete(address, status_code=204, tags=["volumes"], dependencies=_TOKEN)

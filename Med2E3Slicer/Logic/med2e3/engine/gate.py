@@ -9,6 +9,7 @@ import asyncio
 import hmac
 import json
 import re
+from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -64,12 +65,13 @@ class Gate:
                 headers["Cache-Control"] = "no-store"
             await send(message)
 
+        body = Body(scope, receive, self._limits.stall_s)
         try:
             self._check(scope)
             if not scope["path"].startswith(f"{VOLUMES}/"):  # reads its body by itself
-                receive = await self._with_body(scope, receive)
+                receive = _again(await body.read(self._limits.max_json_bytes), receive)
         except Med2E3Error as error:
-            await self._refuse(error, scope, receive, send_with_version)
+            await self._refuse(error, body, send_with_version)
             return
         except ClientGone:
             return
@@ -103,23 +105,9 @@ class Gate:
             )
         scope[CLIENT_KEY] = word
 
-    async def _with_body(self, scope: Scope, receive: Receive) -> Receive:
-        """Read a small body whole; gives it again to the application."""
-        body = await read_body(scope, receive, self._limits.max_json_bytes, self._limits.stall_s)
-        given = False
-
-        async def again() -> Message:
-            nonlocal given
-            if given:
-                return await receive()
-            given = True
-            return {"type": "http.request", "body": bytes(body), "more_body": False}
-
-        return again
-
-    async def _refuse(self, error: Med2E3Error, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, error: Med2E3Error, unread: Body, send: Send) -> None:
         # a client that is still sending would see a broken connection instead of the reason
-        await skip_body(scope, receive, self._limits.max_volume_bytes, self._limits.stall_s)
+        await unread.skip(self._limits.max_volume_bytes)
         body = json.dumps(problem_of(error)).encode()
         headers = [
             (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
@@ -132,56 +120,75 @@ class Gate:
         await send({"type": "http.response.body", "body": body})
 
 
+def _again(body: bytearray, receive: Receive) -> Receive:
+    """What gives a body that was read to the application, and then what comes after it."""
+    given = False
+
+    async def next_message() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": bytes(body), "more_body": False}
+
+    return next_message
+
+
 class ClientGone(Exception):  # noqa: N818 (control flow)
     """The client hung up, or fell silent, before its body was complete."""
 
 
-async def read_body(scope: Scope, receive: Receive, limit: int, stall_s: float) -> bytearray:
-    """A request's body.
+class Body:
+    """A request's body, read or thrown away in part or whole.
 
     Args:
         scope: of the request.
         receive: gives its parts.
-        limit: bytes at most.
         stall_s: longest wait for the next part.
-
-    Raises:
-        TooLarge: when it is, or is announced to be, larger.
-        ClientGone: when it does not become complete.
     """
-    too_large = TooLarge(f"The request's body is larger than the {limit} bytes allowed.")
-    if announced_size(scope) > limit:
-        raise too_large
-    body = bytearray()
-    more = True
-    while more:
+
+    def __init__(self, scope: Scope, receive: Receive, stall_s: float) -> None:
+        self._announced = announced_size(scope)
+        self._receive = receive
+        self._stall_s = stall_s
+        self._more = True
+
+    async def read(self, limit: int) -> bytearray:
+        """The whole body, ``limit`` bytes at most.
+
+        Raises:
+            TooLarge: when it is, or is announced to be, larger.
+            ClientGone: when it does not become complete.
+        """
+        body = bytearray()
+        too_large = self._announced > limit
+        while self._more and not too_large:
+            body += await self._next()
+            too_large = len(body) > limit
+        if too_large:
+            raise TooLarge(f"The request's body is larger than the {limit} bytes allowed.")
+        return body
+
+    async def skip(self, limit: int) -> None:
+        """Let a client finish sending, if that is not too much, and throw it away."""
+        left = limit if self._announced <= limit else 0
+        with suppress(ClientGone):
+            while self._more and left > 0:
+                left -= len(await self._next())
+
+    async def _next(self) -> bytes:
         try:
-            async with asyncio.timeout(stall_s):
-                message = await receive()
+            async with asyncio.timeout(self._stall_s):
+                message = await self._receive()
         except TimeoutError:
+            self._more = False
             raise ClientGone from None
         if message["type"] == "http.disconnect":
+            self._more = False
             raise ClientGone
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > limit:
-            raise too_large
-    return body
-
-
-async def skip_body(scope: Scope, receive: Receive, limit: int, stall_s: float) -> None:
-    """Let a client finish sending, if that is not too much, and throw it away."""
-    if announced_size(scope) > limit:
-        return
-    left, more = limit, True
-    while more and left > 0:
-        try:
-            async with asyncio.timeout(stall_s):
-                message = await receive()
-        except TimeoutError:
-            return
-        left -= len(message.get("body", b""))
-        more = message.get("more_body", False)  # a disconnect has no more either
+        self._more = message.get("more_body", False)
+        part: bytes = message.get("body", b"")
+        return part
 
 
 def announced_size(scope: Scope) -> int:
