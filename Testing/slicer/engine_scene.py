@@ -41,10 +41,7 @@ def processes_of(group: int) -> list[int]:
     found = []
     for process in psutil.process_iter(["status"]):
         try:
-            if (
-                os.getpgid(process.pid) == group
-                and process.info["status"] != psutil.STATUS_ZOMBIE
-            ):
+            if os.getpgid(process.pid) == group and process.info["status"] != psutil.STATUS_ZOMBIE:
                 found.append(process.pid)
         except (ProcessLookupError, psutil.Error):
             continue
@@ -60,8 +57,17 @@ def kill(pid: int) -> None:
 def running_engine(*arguments: str, token: str = TOKEN) -> Iterator[str]:
     """An engine that runs already, as a department's; gives its address."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "med2e3.cli.main", "serve", "--port", "0", "--device", "cpu"]
-        + list(arguments),
+        [
+            sys.executable,
+            "-m",
+            "med2e3.cli.main",
+            "serve",
+            "--port",
+            "0",
+            "--device",
+            "cpu",
+            *list(arguments),
+        ],
         env=os.environ | {"MED2E3_TOKEN": token, "PYTHONPATH": str(LOGIC)},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -80,6 +86,14 @@ def running_engine(*arguments: str, token: str = TOKEN) -> Iterator[str]:
             process.wait()
         for left in processes_of(process.pid):
             kill(left)
+
+
+def until(application: Any, condition: Any, seconds: float = PATIENCE_S) -> None:
+    """Run the event loop until a condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        application.wait(20)
 
 
 class Heard:

@@ -225,6 +225,7 @@ class EngineControl:
         self._end_process()
         for process in self._ending:
             process.kill()
+        _no_longer_at_exit(self.shutdown)
 
     # ---- on the way to ready -----------------------------------------------------------------
 
@@ -399,3 +400,9 @@ def _at_exit(do: Callable[[], None]) -> None:
     import slicer  # noqa: PLC0415 (this module is also looked at outside Slicer)
 
     slicer.app.connect("aboutToQuit()", do)
+
+
+def _no_longer_at_exit(do: Callable[[], None]) -> None:
+    import slicer  # noqa: PLC0415
+
+    slicer.app.disconnect("aboutToQuit()", do)

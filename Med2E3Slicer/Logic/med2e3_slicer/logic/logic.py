@@ -263,7 +263,7 @@ class Med2E3Logic:
 
     def shutdown(self) -> None:
         """End everything at once, such as when the module is unloaded or reloaded."""
-        self.stop()
+        self._drop_all(tell=False)
         self.engine.shutdown()
         if self._store is not None:
             self._store.close()
@@ -278,7 +278,6 @@ class Med2E3Logic:
             self.settings.save(self.engine.choice, keep_token=keep_token)
 
     def _asked(self, volume_node: Any, question: Question, options: dict[str, Any]) -> Asked:
-        options = dict(options)
         store = self.store if options.pop("store", True) else None
         unknown = options.keys() - _PREPARATION - _GENERATION
         if unknown:
@@ -307,8 +306,12 @@ class Med2E3Logic:
             raise run.error or Cancelled()
         return run.exchange
 
+    def _drop_all(self, *, tell: bool) -> None:
+        for run in list(self._runs):
+            run.drop(tell=tell)
+
     def _scene_closes(self, caller: Any, event: str) -> None:
-        self.stop()
+        self._drop_all(tell=True)
         self._preparer.forget()
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from med2e3.asking import Done, Event, GenerationOptions, Progress, Question, Scores, Stage, Token
-from med2e3.errors import Cancelled, Med2E3Error
+from med2e3.errors import Cancelled, EngineCrashedError, Med2E3Error
 from med2e3.protocol import Capabilities, EngineUnreachable, ModelNotReady, UnknownVolume
 from med2e3.record import Exchange, ModelRecord, VolumeRecord, build_exchange
 from med2e3.volume import ModelInput
@@ -23,7 +23,7 @@ from med2e3_slicer.records import ExchangeStore, StoredExchange
 from med2e3_slicer.volumes import PreparationOptions
 
 #: after any of these the same question may well be answered
-_WORTH_ASKING_AGAIN = (EngineLost, UnknownVolume, ModelNotReady)
+_WORTH_ASKING_AGAIN = (EngineLost, EngineCrashedError, UnknownVolume, ModelNotReady)
 #: after the connection to an engine here broke, its end is noticed within this time
 _REASON_MS = 2000
 
@@ -107,6 +107,20 @@ class QuestionRun:
         """Stop at whatever is under way; the end comes at once or within seconds."""
         if not self.is_over:
             self._stop_step()
+
+    def drop(self, *, tell: bool) -> None:
+        """End at once: the scene or the module goes away, so nothing is kept.
+
+        Args:
+            tell: whether the listener is still there to be told.
+        """
+        if self.is_over:
+            return
+        self.error = Cancelled()
+        self._end()
+        if tell:
+            self._listener.stopped()
+        self._tell_end()
 
     def add_end(self, do: Callable[[], None]) -> None:
         """Call `do` at the end, too."""
