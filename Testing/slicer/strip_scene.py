@@ -105,6 +105,11 @@ class Scene:
     def __init__(self, application: Any) -> None:
         self.application = application
         self.layout = application.app.layoutManager()
+        for name in self.layout.sliceViewNames():
+            # as in Slicer; VTK's own style would take all events between press and release
+            self.canvas(name).interactor().SetInteractorStyle(
+                application.vtk.vtkInteractorStyleUser()
+            )
         self.manager = StripManager.for_layout(self.layout, application.scene)
 
     def close(self) -> None:
@@ -118,6 +123,15 @@ class Scene:
     def node(self, name: str) -> Any:
         """A view's slice node."""
         return self.layout.sliceWidget(name).mrmlSliceNode()
+
+    def picture(self, name: str) -> np.ndarray:
+        """What a view shows now: an array (height, width, 3) of bytes, first row uppermost."""
+        self.draw()
+        qt = self.application.qt
+        image = self.canvas(name).grab().toImage().convertToFormat(qt.QImage.Format_RGB888)
+        width, height, line = image.width(), image.height(), image.bytesPerLine()
+        rows = np.frombuffer(image.constBits(), np.uint8).reshape(height, line).copy()
+        return rows[:, : 3 * width].reshape(height, width, 3)
 
     def draw(self) -> None:
         """Draw all views now."""
@@ -147,9 +161,8 @@ class Scene:
 
     def brightness(self, name: str, point_ras: np.ndarray) -> int:
         """How bright a view is where a point would be in its picture."""
-        self.draw()
+        picture = self.picture(name)
         x, y, _ = self.pixel_of(name, point_ras)
-        picture = self.application.pixels(self.canvas(name))
         return int(picture[round(picture.shape[0] - 1 - y), round(x)].max())
 
     def shows_landmark(self, name: str, planted: Planted) -> bool:
@@ -158,7 +171,6 @@ class Scene:
 
     def color(self, name: str, xy: tuple[float, float]) -> tuple[int, int, int]:
         """The colour of a pixel of a view, counted from the lower left corner."""
-        self.draw()
-        picture = self.application.pixels(self.canvas(name))
+        picture = self.picture(name)
         red, green, blue = picture[round(picture.shape[0] - 1 - xy[1]), round(xy[0])]
         return int(red), int(green), int(blue)

@@ -95,7 +95,7 @@ class StripManager:
         for _, strip in self._strips.values():
             strip.visible = visible
 
-    def strip(self, name: str) -> SliceStrip | None:
+    def strip_in(self, name: str) -> SliceStrip | None:
         """The strip of a view, or ``None`` where nothing is shown."""
         entry = self._strips.get(name)
         return entry[1] if entry else None

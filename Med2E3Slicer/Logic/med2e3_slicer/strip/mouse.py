@@ -108,9 +108,20 @@ class Mouse(Generic[Target]):
         scene = self._slice_logic.GetMRMLScene()
         if scene is None:
             return False
-        nodes = scene.GetNodesByClass("vtkMRMLMarkupsDisplayNode")
-        nodes.UnRegister(None)
+        displays = scene.GetNodesByClass("vtkMRMLMarkupsDisplayNode")
+        displays.UnRegister(None)
         return any(
-            nodes.GetItemAsObject(number).HasActiveComponent()
-            for number in range(nodes.GetNumberOfItems())
+            _is_under_mouse(displays.GetItemAsObject(number))
+            for number in range(displays.GetNumberOfItems())
         )
+
+
+def _is_under_mouse(display: Any) -> bool:
+    # a display node remembers its active part also after the points are gone
+    markup = display.GetDisplayableNode()
+    return bool(
+        display.HasActiveComponent()
+        and display.GetVisibility()
+        and markup is not None
+        and markup.GetNumberOfControlPoints()
+    )
