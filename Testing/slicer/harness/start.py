@@ -6,6 +6,7 @@ be importable.  Does not know: any test.
 
 from __future__ import annotations
 
+import ctypes
 import ctypes.util
 import os
 import sys
@@ -35,7 +36,19 @@ def start() -> Any:
     return _application
 
 
+def _keep_constants_alive() -> None:
+    """Make None, True and False immortal, which Python before 3.12 does not do itself.
+
+    PySide6 6.12 counts on it: each of its methods that returns None takes one reference of None
+    away, until Python ends with "deallocating None".
+    """
+    if sys.version_info < (3, 12):
+        for constant in (None, True, False):
+            ctypes.c_ssize_t.from_address(id(constant)).value += 1 << 40
+
+
 def _start() -> Any:
+    _keep_constants_alive()
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
     os.environ["QT_NO_GLIB"] = "1"  # GLib's dispatcher does not say when it waits

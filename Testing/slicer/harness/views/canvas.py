@@ -46,6 +46,7 @@ class Canvas(QtWidgets.QWidget):
         self._window.SetNumberOfLayers(3)
         self._interactor = vtk.vtkGenericRenderWindowInteractor()
         self._interactor.SetRenderWindow(self._window)
+        self._interactor.SetInteractorStyle(vtk.vtkInteractorStyleUser())
         self._interactor.Initialize()
         self._picture = QtGui.QImage()
         self._stale = True
