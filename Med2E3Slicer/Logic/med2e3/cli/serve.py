@@ -28,8 +28,6 @@ from med2e3.weights import EMBEDDED_NAME, resolve_model, store_dir
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from med2e3.engine.backend import Backend
-
 #: environment variable that holds the token
 TOKEN_VARIABLE = "MED2E3_TOKEN"
 _LOOPBACK = "127.0.0.1"
@@ -135,21 +133,11 @@ def _app(
 ) -> FastAPI:
     from med2e3.engine.app import create_app  # noqa: PLC0415
     from med2e3.engine.settings import Limits, Settings  # noqa: PLC0415
+    from med2e3.engine.worker import WorkerBackend  # noqa: PLC0415
 
     limits = Limits() if idle_s is None else replace(Limits(), idle_s=idle_s)
     settings = Settings(token, model, may_change_model, limits)
-    return create_app(_backend(device, precision), settings)
-
-
-def _backend(device: str, precision: str) -> Backend:
-    try:
-        from med2e3.engine.worker import WorkerBackend  # noqa: PLC0415
-    except ImportError:
-        from med2e3.engine.in_process import InProcessBackend  # noqa: PLC0415
-
-        return InProcessBackend(device=device, precision=precision)
-    backend: Backend = WorkerBackend(None, device=device, precision=precision)
-    return backend
+    return create_app(WorkerBackend(device=device, precision=precision), settings)
 
 
 def _token(host: str) -> str:

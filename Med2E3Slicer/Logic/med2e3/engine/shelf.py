@@ -51,6 +51,7 @@ class Shelf:
         self._held: dict[str, _Held] = {}
         self._arriving = 0
         self._one_change = asyncio.Lock()
+        self._forgetting: set[asyncio.Task[None]] = set()
 
     def __contains__(self, sha256: str) -> bool:
         return sha256 in self._held
@@ -134,6 +135,10 @@ class Shelf:
             held.questions -= 1
             if client in held.owners:
                 held.owners[client] = self._now()
+            elif not held.questions:  # dropped meanwhile
+                task = asyncio.get_running_loop().create_task(self._forget_ownerless())
+                self._forgetting.add(task)
+                task.add_done_callback(self._forgetting.discard)
 
         return let_go
 

@@ -158,4 +158,6 @@ def error_of(problem: object, status: int = 0) -> Med2E3Error:
 def _sentence_without_problem(status: int) -> str:
     if not status:
         return _WITHOUT_SENTENCE
+    if status == 401:  # an answer to HEAD has no body
+        return "The engine's token is missing or wrong."
     return f"What answers at this address said only 'HTTP status {status}'."
