@@ -25,6 +25,7 @@ from med2e3.model_info import read_model_info
 from med2e3.session.devices import choose_device, memory_shortage_said
 from med2e3.session.precision import Precision, choose_precision, needs_of
 from med2e3.session.quantization import Int4Linear, Int8Linear, quantized
+from med2e3.session.single_rows import multiply_single_rows_as_vectors
 
 #: for bitsandbytes: parts that keep their format
 _NOT_QUANTIZED = [
@@ -80,6 +81,8 @@ def load_model(
             else:
                 model, gaps = _load(folder, choice)
                 model = model.to(device)
+            if device == "cpu":
+                multiply_single_rows_as_vectors(model.language_model)
         processor = Med2E3Processor.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(
