@@ -2,18 +2,140 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
-from panel_kit import open_panel
+from panel_kit import (
+    MODULE,
+    choose,
+    close_panel,
+    in_panel,
+    open_panel,
+    use_engine,
+    widget,
+)
 
 
 @pytest.fixture
 def panel(application):
     yield open_panel(application)
-    application.unload_module("Med2E3Slicer")
+    close_panel(application)
 
 
-def test_it_opens_with_the_notice(application, panel):
+def test_it_opens_with_the_notice_and_the_next_step(application, panel):
     assert "not for diagnosis" in panel.ui.noticeLabel.text
     assert panel.ui.noticeLabel.isVisible()
-    application.screenshot("panel-first")
+    assert panel.ui.messagePrimaryButton.isVisible()  # nothing is installed here: set up
+    assert not panel.ui.reportButton.enabled
+    application.screenshot("panel-not-installed")
+
+
+def test_a_volume_is_chosen_described_and_warned_of(application, panel):
+    use_engine(application)
+    assert panel.presenter.state.look.value == "no-volume"
+    application.screenshot("panel-no-volume")
+    volume = application.add_volume()
+    choose(application, panel, volume)
+    assert panel.ui.volumeSummaryLabel.text == "64 × 64 × 40 · 2 × 2 × 3 mm"
+    assert "128 x 128 mm" in panel.ui.warningLabel.text
+    assert panel.ui.warningFrame.isVisible()
+    assert panel.ui.reportButton.enabled
+    assert not panel.ui.askButton.enabled
+    application.screenshot("panel-idle")
+
+
+def test_an_unusable_volume_is_refused_in_words(application, panel):
+    use_engine(application)
+    volume = application.slicer.util.addVolumeFromArray(
+        __import__("numpy").zeros((40, 64, 64), "int16"), name="empty"
+    )
+    choose(application, panel, volume)
+    assert "same value" in panel.ui.messageLabel.text
+    assert not panel.ui.reportButton.enabled
+
+
+def test_a_suggestion_fills_the_question_and_its_options(application, panel):
+    use_engine(application)
+    choose(application, panel, application.add_volume())
+    menu = in_panel(application, panel, "QPushButton", "topic_plane").menu()
+    menu.actions()[-1].trigger()
+    application.process()
+    assert panel.question.text == "What is the plane of this CT?"
+    assert panel.question.choices == ("axial", "coronal", "sagittal")
+    assert panel.ui.choicesFrame.isVisible()
+    assert panel.ui.askButton.enabled
+    application.click(panel.ui.addChoiceButton)
+    application.type(application.app.focusWidget(), "oblique")
+    assert panel.question.choices == ("axial", "coronal", "sagittal", "oblique")
+    application.screenshot("panel-multiple-choice")
+
+
+def test_what_is_typed_is_kept_in_the_scene(application, panel):
+    application.type(panel.ui.questionEdit, "Is there a lesion?")
+    panel.ui.planeSelector.currentIndex = 1
+    parameters = widget(application).logic.getParameterNode()
+    assert parameters.question == "Is there a lesion?"
+    assert parameters.plane == "sagittal"
+    parameters.question = "Where is it?"
+    application.process()
+    assert panel.question.text == "Where is it?"
+
+
+def test_closing_the_scene_leaves_nothing_of_it(application, panel):
+    choose(application, panel, application.add_volume())
+    application.type(panel.ui.questionEdit, "Is there a lesion?")
+    application.scene.Clear(0)
+    application.wait(30)
+    assert panel.volume is None
+    assert panel.question.text == ""
+    assert panel.ui.volumeSummaryLabel.text == ""
+
+
+def test_reload_drops_the_packages_and_opens_again(application, panel):
+    first = panel
+    application.problems.take()
+    widget(application).onReload()
+    application.process()
+    second = widget(application).panel
+    assert second is not None
+    assert second is not first
+    assert type(second) is not type(first)  # the package was loaded anew
+
+
+def test_it_survives_without_main_window_and_with_a_second_scene(application):
+    with application.testing_mode(), application.no_main_window():
+        application.load_module(MODULE)
+        made = widget(application)
+        assert made.panel is not None
+        with application.second_scene():
+            made.enter()
+            made.exit()
+    close_panel(application)
+
+
+def test_the_self_test_of_the_application_passes(application, panel):
+    from med2e3_slicer.panel import selftest
+
+    class Case:
+        """What the tests need of unittest."""
+
+        def __getattr__(self, name):
+            import unittest
+
+            return getattr(unittest.TestCase(), name)
+
+    for test in selftest.TESTS:
+        application.scene.Clear(0)
+        application.process()
+        test(Case())
+
+
+def test_importing_the_panel_imports_no_torch():
+    code = (
+        "import sys; sys.path.insert(0, {path!r});"
+        "import med2e3_slicer.panel.state, med2e3_slicer.panel.strip_picture;"
+        "assert 'torch' not in sys.modules"
+    ).format(path=str(MODULE.parent / "Logic"))
+    subprocess.run([sys.executable, "-c", code], check=True)

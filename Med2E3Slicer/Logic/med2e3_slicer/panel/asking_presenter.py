@@ -18,7 +18,7 @@ from med2e3_slicer.logic import AskListener
 from .answer_view import AnswerTexts
 from .messages import message_for
 from .state import EnginePlace, Failure, PanelState
-from .words import pace_text, slice_text, source_slices_text, task_title
+from .words import pace_text, slice_text, slice_tool_tip, task_title
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,7 +225,7 @@ class AskingPresenter:
         if partial.scores:
             hottest = partial.top_slices(1)[0]
             self._answer.show_slice(
-                slice_text(partial, hottest), source_slices_text(partial, hottest), True, True
+                slice_text(partial, hottest), slice_tool_tip(partial, hottest, 0), True, True
             )
             self._display.show_live(partial, self._order.volume)
 

@@ -20,7 +20,7 @@ from .words import (
     exchange_title,
     finish_text,
     slice_text,
-    source_slices_text,
+    slice_tool_tip,
     time_text,
 )
 
@@ -225,12 +225,9 @@ class ExchangesPresenter:
             return
         count = len(stored.exchange.scores)
         index = stored.exchange.top_slices(count)[self._rank]
-        rank = _("Hottest slice") if not self._rank else _("Hottest slice no. {rank}").format(
-            rank=self._rank + 1
-        )  # fmt: skip
         self._answer.show_slice(
             slice_text(stored.exchange, index),
-            f"{rank} · {source_slices_text(stored.exchange, index)}",
+            slice_tool_tip(stored.exchange, index, self._rank),
             self._rank == 0,
             self._rank == count - 1,
         )

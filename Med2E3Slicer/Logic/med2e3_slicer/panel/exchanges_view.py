@@ -123,7 +123,7 @@ class ExchangesView:
     # ---- reactions -----------------------------------------------------------------------
 
     def _usual_hint(self) -> str:
-        return "" if self._ids else _("Questions and answers are listed here, newest first.")
+        return "" if self._ids else _("Answers are listed here, newest first.")
 
     def _on_row(self, row: int) -> None:
         if self._actions and not self._quiet and 0 <= row < len(self._ids):

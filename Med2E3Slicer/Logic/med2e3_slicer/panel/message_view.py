@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from med2e3.notice import NOTICE
+
 from .style import Tone, dress_frame, dress_icon
 
 Action = tuple[str, Callable[[], None]]
@@ -46,6 +48,7 @@ class MessageView:
     def __init__(self, ui: Any) -> None:
         self._ui = ui
         self._message: Message | None = None
+        self.notice = ""
         ui.messagePrimaryButton.connect("clicked()", self._on_primary)
         ui.messageSecondaryButton.connect("clicked()", self._on_secondary)
         self.show(None)
@@ -53,8 +56,11 @@ class MessageView:
         self.restyle()
 
     def set_notice(self, notice: str) -> None:
-        """The sentence that must always be read."""
-        self._ui.noticeLabel.text = notice
+        """The sentences that must always be read, the general one first."""
+        if notice != self.notice:
+            self.notice = notice
+            more = html.escape(notice.removeprefix(NOTICE))
+            self._ui.noticeLabel.text = f"<b>{html.escape(NOTICE)}</b>{more}"
 
     def show(self, message: Message | None) -> None:
         """Show a message, or none."""

@@ -123,6 +123,8 @@ class Panel:
         self._parts.display.close()
         self._end_engine()
         self._stop_parameters()
+        self._parameters, self._quiet = None, True
+        self.widget.setMRMLScene(None)
 
     # ---- the form ------------------------------------------------------------------------
 
@@ -177,7 +179,7 @@ class Panel:
         )  # fmt: skip
         self.exchanges = ExchangesPresenter(
             parts.records, parts.display, parts.exporter, parts.desk, self.answer, self.listing,
-            self._set_state, self.presenter.fail, lambda: self.ui.noticeLabel.text,
+            self._set_state, self.presenter.fail, lambda: self.message.notice,
         )  # fmt: skip
         self.presenter.join(self.exchanges)
 

@@ -24,12 +24,13 @@ class NodeNotes:
 
 
 def _summary(volume: Any) -> str:
+    """``512 × 512 × 139 · 0.7 × 0.7 × 2.5 mm``: voxels and their size, along I, J, K."""
     image = volume.GetImageData()
     if image is None:
         return ""
     i, j, k = image.GetDimensions()
     spacing = " × ".join(f"{value:.3g}" for value in volume.GetSpacing())
-    return _("{i} × {j} × {k} voxels · {spacing} mm").format(i=i, j=j, k=k, spacing=spacing)
+    return _("{i} × {j} × {k} · {spacing} mm").format(i=i, j=j, k=k, spacing=spacing)
 
 
 def usual_volume() -> Any:

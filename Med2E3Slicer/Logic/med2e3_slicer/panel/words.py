@@ -43,11 +43,9 @@ def time_text(created: str) -> str:
 
 
 def slice_text(exchange: Exchange, index: int) -> str:
-    """A model slice for a person: ``Slice 14 of 32 · S 43.5 mm · 2.3× uniform``."""
-    count = len(exchange.slices)
-    parts = [_("Slice {number} of {count}").format(number=index + 1, count=count)]
-    place = exchange.slices[index]
-    position = position_text(place, stack_axis(exchange.slices))
+    """A model slice for a person: ``Slice 14 · S 43.5 mm · 2.3× uniform``."""
+    parts = [_("Slice {number}").format(number=index + 1)]
+    position = position_text(exchange.slices[index], stack_axis(exchange.slices))
     if position:
         parts.append(position)
     if exchange.scores:
@@ -56,9 +54,16 @@ def slice_text(exchange: Exchange, index: int) -> str:
     return " · ".join(parts)
 
 
-def source_slices_text(exchange: Exchange, index: int) -> str:
-    """The volume's own slices behind a model slice, counted from 1."""
-    return source_text(exchange.slices[index])
+def slice_tool_tip(exchange: Exchange, index: int, rank: int) -> str:
+    """More about the same slice: its place among all of them, and the volume's own slices."""
+    return _(
+        "Model slice {number} of {count}, number {rank} by score; of the volume: {own}"
+    ).format(
+        number=index + 1,
+        count=len(exchange.slices),
+        rank=rank + 1,
+        own=source_text(exchange.slices[index]),
+    )
 
 
 def finish_text(reason: str) -> str:
