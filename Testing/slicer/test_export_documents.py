@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import re
-import xml.etree.ElementTree as ElementTree
 import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -17,6 +17,8 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 import pypdfium2
 import slicer.util
+from med2e3_slicer.records import ExchangeStore, StoredExchange
+from med2e3_slicer.volumes import PreparationOptions, copy_volume, make_model_input
 from PIL import Image
 
 from fixtures import slicer_scenes as scenes
@@ -24,8 +26,6 @@ from med2e3.asking import Question
 from med2e3.errors import InputError
 from med2e3.notice import NOTICE
 from med2e3.record import ModelRecord
-from med2e3_slicer.records import ExchangeStore, StoredExchange
-from med2e3_slicer.volumes import PreparationOptions, copy_volume, make_model_input
 
 WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 EVERYTHING = ("Med-2E3 embedded", "lung, center -600, width 1500", "a person", NOTICE, "UTC")

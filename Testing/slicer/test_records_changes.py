@@ -9,8 +9,9 @@ import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 
-from fixtures import slicer_scenes as scenes
 from med2e3_slicer.records import ExchangeStore
+
+from fixtures import slicer_scenes as scenes
 
 from test_records_text import EXCHANGE  # isort: skip
 

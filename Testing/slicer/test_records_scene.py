@@ -17,13 +17,13 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 import slicer
 import slicer.util
+from med2e3_slicer.records import ExchangeStore
+from med2e3_slicer.volumes import copy_volume, make_model_input
 
 from fixtures import slicer_scenes as scenes
 from med2e3.asking import Question
 from med2e3.errors import InputError
 from med2e3.record import Exchange, schema
-from med2e3_slicer.records import ExchangeStore
-from med2e3_slicer.volumes import copy_volume, make_model_input
 
 LOGIC = Path(__file__).resolve().parents[2] / "Med2E3Slicer" / "Logic"
 
@@ -152,7 +152,7 @@ print(len(stored.slice_map), stored.exchange.top_slices(1)[0])
 """
     path_list = [str(LOGIC), str(LOGIC.parents[1] / "Testing")]
     run = subprocess.run(
-        [sys.executable, "-c", f"import sys; sys.path[:0] = {path_list!r}\n{code}", str(path)],
+        [sys.executable, "-c", f"import slicer, sys; sys.path += {path_list!r}\n{code}", str(path)],
         capture_output=True,
         text=True,
         check=False,
@@ -205,7 +205,7 @@ def test_answer_for_a_volume_that_went_while_it_was_given(scene: Any, exchange: 
     assert (stored.exchange, stored.volume_id) == (exchange, None)
 
 
-def test_a_reference_to_another_volume_is_not_believed(
+def test_a_record_saved_without_its_volume_takes_no_other(
     scene: Any, exchange: Exchange, tmp_path: Path
 ) -> None:
     volume = scenes.add_volume(scene)

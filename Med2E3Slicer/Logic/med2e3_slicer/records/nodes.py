@@ -25,9 +25,8 @@ from med2e3_slicer.volumes.node import ijk_to_world
 #: what a node of ours is; other modules' nodes lack it
 KIND = "Med2E3.kind"
 EXCHANGE, SCORES = "exchange", "scores"
-#: tells records from each other, and volumes from each other, whatever happens to node ids
+#: tells records from each other, whatever happens to node ids
 KEY = "Med2E3.key"
-VOLUME_KEY = "Med2E3.volumeKey"
 #: counts from 1 in a scene; orders records of the same second
 NUMBER = "Med2E3.number"
 #: where the volume lay when the question was asked
@@ -61,9 +60,6 @@ def add_text_node(scene: Any, exchange: Exchange, text: str, volume: Any) -> Any
     for name, value in ((KIND, EXCHANGE), (KEY, uuid.uuid4().hex), (NUMBER, str(number))):
         node.SetAttribute(name, value)
     if volume is not None:
-        if not volume.GetAttribute(KEY):
-            volume.SetAttribute(KEY, uuid.uuid4().hex)
-        node.SetAttribute(VOLUME_KEY, volume.GetAttribute(KEY))
         node.SetAttribute(GEOMETRY, _geometry_text(volume))
         node.SetNodeReferenceID(INPUT_VOLUME, volume.GetID())
     node = scene.AddNode(node)
@@ -112,13 +108,10 @@ def number_of(node: Any) -> int:
 def volume_of(node: Any) -> Any:
     """The volume a record is about, ``None`` if it is gone.
 
-    A reference that came to point to another volume (a scene that was saved without its volume
-    and loaded beside another) is not believed.
+    MRML drops a reference as soon as its node is missing, also when a scene is loaded without it.
     """
     volume = node.GetNodeReference(INPUT_VOLUME)
-    if volume is None or not volume.IsA("vtkMRMLScalarVolumeNode"):
-        return None
-    return volume if volume.GetAttribute(KEY) == node.GetAttribute(VOLUME_KEY) else None
+    return volume if volume is not None and volume.IsA("vtkMRMLScalarVolumeNode") else None
 
 
 def has_moved(node: Any, volume: Any) -> bool:

@@ -19,7 +19,7 @@ from med2e3_slicer.volumes.options import PreparationOptions
 from med2e3_slicer.volumes.preparing import make_model_input
 
 #: slices, rows, columns that are looked at, at most about twice as many
-_MOST = (48, 160, 160)
+_MOST = (32, 128, 128)
 #: rows and columns of the picture that is thrown away
 _TRIAL_PIXELS = 16
 #: of the angle between two axes of the volume
@@ -76,7 +76,7 @@ def examine(
 def _thinned(snapshot: VolumeSnapshot) -> VolumeSnapshot:
     """Every n-th voxel along each axis, with the matrix that belongs to them."""
     steps = [max(1, n // most) for n, most in zip(snapshot.voxels.shape, _MOST, strict=True)]
-    voxels = snapshot.voxels[:: steps[0], :: steps[1], :: steps[2]]
+    voxels = np.ascontiguousarray(snapshot.voxels[:: steps[0], :: steps[1], :: steps[2]])
     scale = np.diag([steps[2], steps[1], steps[0], 1.0])
     return replace(snapshot, voxels=voxels, ijk_to_ras=snapshot.ijk_to_ras @ scale)
 
