@@ -1,27 +1,29 @@
-"""A backend with a fault built in, and the session that says what is right."""
+"""One worker for all tests, and the session that says what is right."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from unit.engine_worker.harness import FAULTY, a_backend
+from unit.engine_worker.harness import Worker
 
 from med2e3.session import Session
 from med2e3.weights import resolve_model
 
 
+@pytest.fixture(scope="session")
+def shared_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worker]:
+    worker = Worker(tmp_path_factory.mktemp("worker"))
+    worker.run(worker.backend.start())
+    yield worker
+    worker.close()
+
+
 @pytest.fixture
-def faulty(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """A backend whose model has a fault."""
-
-    def build(**fault: Any) -> Any:
-        monkeypatch.setenv("MED2E3_TEST_FAULT", json.dumps(fault))
-        return a_backend(command=FAULTY)
-
-    return build
+def worker(shared_worker: Worker) -> Worker:
+    """The worker with the embedded model, whatever the test before did to it."""
+    shared_worker.run(shared_worker.ready())
+    return shared_worker
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,9 @@
-"""The real process with the model, with one fault built into the loaded model.
+"""The real process with the model, with faults that a test switches on in the loaded model.
 
-``MED2E3_TEST_FAULT`` is JSON: ``kind``; ``at`` (``encode``, ``question``, ``prompt``, ``token``);
-``after``, how many such passes go well; ``text``, the question in whose presence alone it
-happens; ``once``, a file that is made when it happens, so that it happens once.
+``MED2E3_TEST_FAULT`` names a file; while it exists, it says in JSON what goes wrong: ``kind``;
+``at`` (``encode``, ``question``, ``prompt``, ``token``); ``after``, how many such passes go well;
+``text``, the question whose scores alone fail; ``once``, whether the file is removed when it
+happens, so that it does not happen again, not even in the next process.
 """
 
 from __future__ import annotations
@@ -38,57 +39,66 @@ def break_now(kind: str) -> None:
         raise ValueError("a fault in the program")
 
 
-def build_in(session: Session) -> None:
-    """Let the model fail as the environment says."""
-    fault: dict[str, Any] = json.loads(os.environ["MED2E3_TEST_FAULT"])
-    model, seen = session.model, 0
-    wanted = None
-    if "text" in fault:
-        wanted = session.processor.encode_question(fault["text"])
-    asked: list[int] = []
+class Faults:
+    """Hooks of a model that look into the file at each pass."""
 
-    def is_due() -> bool:
-        nonlocal seen
-        if wanted is not None and asked != wanted:
-            return False
-        if "once" in fault and Path(fault["once"]).exists():
-            return False
-        seen += 1
-        if seen <= fault.get("after", 0):
-            return False
-        if "once" in fault:
-            Path(fault["once"]).touch()
-        return True
+    def __init__(self, session: Session, file: Path) -> None:
+        self._session, self._file = session, file
+        self._known, self._seen = "", 0
 
-    def remember(_: Any, __: Any, named: dict[str, Any]) -> None:
-        asked[:] = named["input_ids"][0].tolist()
+    def build_in(self) -> None:
+        """Register the hooks."""
+        model = self._session.model
+        parts = {
+            "encode": model.connector_2d,
+            "question": model.question_encoder,
+            "language": model.language_model,
+        }
+        for name, part in parts.items():
+            part.register_forward_pre_hook(
+                lambda _, __, named, name=name: self._before(name, named), with_kwargs=True
+            )
+            part.register_forward_hook(
+                lambda _, __, named, output, name=name: self._after(name, named, output),
+                with_kwargs=True,
+            )
 
-    model.question_encoder.register_forward_pre_hook(remember, with_kwargs=True)
-    at = fault["at"]
-
-    def before(_: Any, __: Any, named: dict[str, Any]) -> None:
-        if at in ("prompt", "token"):
-            prompt = named["inputs_embeds"].shape[1] > 1
-            if prompt != (at == "prompt"):
-                return
-        if is_due():
+    def _before(self, name: str, named: dict[str, Any]) -> None:
+        fault = self._due(name, named, not_finite=False)
+        if fault:
             break_now(fault["kind"])
 
-    def after(_: Any, __: Any, named: dict[str, Any], output: Any) -> Any:
-        if at == "question":
-            if is_due():
-                output.pooler_output[:] = float("nan")
-        elif (named["inputs_embeds"].shape[1] > 1) == (at == "prompt") and is_due():
-            output.logits[0] = float("nan")
+    def _after(self, name: str, named: dict[str, Any], output: Any) -> Any:
+        if self._due(name, named, not_finite=True):
+            numbers = output.pooler_output if name == "question" else output.logits
+            numbers[0] = float("nan")
         return output
 
-    parts = {"encode": model.connector_2d, "question": model.question_encoder}
-    part = parts.get(at, model.language_model)
-    if fault["kind"] == NOT_FINITE:
-        part.register_forward_hook(after, with_kwargs=True)
-    else:
-        part.register_forward_pre_hook(before, with_kwargs=True)
+    def _due(self, name: str, named: dict[str, Any], *, not_finite: bool) -> dict[str, Any] | None:
+        try:
+            text = self._file.read_text()
+        except FileNotFoundError:
+            return None
+        if text != self._known:
+            self._known, self._seen = text, 0
+        fault: dict[str, Any] = json.loads(text)
+        if (fault["kind"] == NOT_FINITE) != not_finite:
+            return None
+        if name == "language":
+            name = "prompt" if named["inputs_embeds"].shape[1] > 1 else "token"
+        if name != fault["at"]:
+            return None
+        if "text" in fault:
+            wanted = self._session.processor.encode_question(fault["text"])
+            if named["input_ids"][0].tolist() != wanted:
+                return None
+        self._seen += 1
+        if self._seen <= fault.get("after", 0):
+            return None
+        if fault.get("once"):
+            self._file.unlink()
+        return fault
 
 
 if __name__ == "__main__":
-    main(build_in)
+    main(lambda session: Faults(session, Path(os.environ["MED2E3_TEST_FAULT"])).build_in())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +22,7 @@ from med2e3.errors import Med2E3Error
 FAULTY = (sys.executable, str(Path(__file__).with_name("faulty_child.py")))
 SIZE = (32, 64, 64)
 VOLUMES = ("volume a", "volume b")
+Result = TypeVar("Result")
 
 
 def voxels(name: str) -> np.ndarray:
@@ -36,14 +39,45 @@ class Scan:
         self.voxels = voxels(name)
 
 
-class Asker:
-    """Asks a backend and collects what it says."""
+class Worker:
+    """A backend whose process can be told to fail, with its event loop.
 
-    def __init__(self, backend: WorkerBackend) -> None:
-        self.backend = backend
-        self.count = 0
+    Starting the process takes seconds, so that tests share it.
+    """
 
-    async def __call__(
+    def __init__(self, folder: Path) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._fault = folder / "fault.json"
+        self._count = 0
+        os.environ["MED2E3_TEST_FAULT"] = str(self._fault)
+        self.backend = WorkerBackend(
+            device="cpu",
+            precision="float32",
+            restarts=Restarts(most=3, first_wait_s=0.05),
+            command=FAULTY,
+        )
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run a coroutine with the backend."""
+        return self._loop.run_until_complete(work)
+
+    async def ready(self) -> None:
+        """The embedded model is loaded and has forgotten the volumes, which are there."""
+        for name in VOLUMES:
+            await self.backend.drop_volume(name)
+            await self.backend.put_volume(name, voxels(name))
+        await self.backend.load("embedded")
+
+    @contextmanager
+    def fault(self, **fault: Any) -> Iterator[Path]:
+        """Let the model fail; see ``faulty_child.py``.  Gives the file that says so."""
+        self._fault.write_text(json.dumps(fault))
+        try:
+            yield self._fault
+        finally:
+            self._fault.unlink(missing_ok=True)
+
+    async def ask(
         self,
         text: str = "Where is the nodule?",
         *,
@@ -51,11 +85,11 @@ class Asker:
         client: str = "a client",
         on_event: Callable[[Event, str], Any] | None = None,
         **options: Any,
-    ) -> list[Event | Med2E3Error]:
+    ) -> list[Any]:
         """All events; an error is the last of them."""
-        self.count += 1
+        self._count += 1
         job = Job(
-            f"job {self.count}", client, volume, Question(text),
+            f"job {self._count}", client, volume, Question(text),
             GenerationOptions(**{"max_new_tokens": 12} | options),
         )  # fmt: skip
         events: list[Event | Med2E3Error] = []
@@ -68,22 +102,9 @@ class Asker:
             events.append(error)
         return events
 
-
-@asynccontextmanager
-async def a_backend(**options: Any) -> AsyncIterator[Asker]:
-    """A started backend that holds the volumes and has loaded the embedded model."""
-    restarts = Restarts(first_wait_s=0.05)
-    backend = WorkerBackend(device="cpu", precision="float32", restarts=restarts, **options)
-    await backend.start()
-    try:
-        for name in VOLUMES:
-            await backend.put_volume(name, voxels(name))
-        await backend.load("embedded")
-        yield Asker(backend)
-    finally:
-        await backend.close()
-
-
-def run(work: Any) -> Any:
-    """Run a coroutine; a test that hangs fails."""
-    return asyncio.run(asyncio.wait_for(work, 500))
+    def close(self) -> None:
+        """End everything."""
+        self.run(self.backend.close())
+        self._loop.close()
+        with suppress(KeyError):
+            del os.environ["MED2E3_TEST_FAULT"]

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
-from unit.engine_worker.harness import VOLUMES, Scan, a_backend, run, voxels
+from unit.engine_worker.harness import VOLUMES, Scan, Worker, voxels
 
-from med2e3.asking import Done, GenerationOptions, Question, Stage, Token
+from med2e3.asking import Done, Event, GenerationOptions, Question, Stage, Token
 from med2e3.engine.backend import Job
 from med2e3.engine.worker import WorkerBackend
 from med2e3.errors import InputError
-from med2e3.protocol import EngineUnreachable, ModelNotReady, UnknownVolume
+from med2e3.protocol import ModelNotReady, UnknownVolume
 from med2e3.session import Session
 
 LOGIC = Path(__file__).resolve().parents[3] / "Med2E3Slicer" / "Logic"
@@ -31,20 +31,19 @@ TEXTS = ("Where is the nodule?", "Is there free fluid?", "Which plane is this?")
 LONG: dict[str, Any] = {"max_new_tokens": 250, "temperature": 30.0, "seed": 1}
 
 
-def test_many_at_once_are_answered_as_one_by_one(session: Session) -> None:
+def test_many_at_once_are_answered_as_one_by_one(worker: Worker, session: Session) -> None:
     options = [{}, {"max_new_tokens": 3}, {"temperature": 1.2, "seed": 4}, {"stop": ("e",)}]
     cases = [(text, volume, option) for text in TEXTS for volume in VOLUMES for option in options]
 
-    async def work() -> list[Any]:
-        async with a_backend() as ask:
-            return await asyncio.gather(
-                *(
-                    ask(text, volume=volume, client=f"client {number % 4}", **option)
-                    for number, (text, volume, option) in enumerate(cases)
-                )
+    async def work() -> list[list[Any]]:
+        return await asyncio.gather(
+            *(
+                worker.ask(text, volume=volume, client=f"client {number % 4}", **option)
+                for number, (text, volume, option) in enumerate(cases)
             )
+        )
 
-    for events, (text, volume, option) in zip(run(work()), cases, strict=True):
+    for events, (text, volume, option) in zip(worker.run(work()), cases, strict=True):
         wanted = GenerationOptions(**{"max_new_tokens": 12} | option)
         expected = list(session.ask(Scan(volume), Question(text), wanted))[-1]
         done = events[-1]
@@ -88,122 +87,102 @@ def test_states_volumes_and_refusals() -> None:
         again = [event async for event in backend.ask(job)]
         assert isinstance(again[-1], Done)
         assert again[-1].cache_hits == (), "what was computed from it was dropped, too"
+
+        long = Job("2", "c", "v", Question(TEXTS[0]), GenerationOptions(**LONG))
+
+        async def until_the_end() -> list[Event]:
+            return [event async for event in backend.ask(long)]
+
+        asked = asyncio.create_task(until_the_end())
+        while not backend.status().running:
+            await asyncio.sleep(0.01)
         await backend.unload()
+        with pytest.raises(ModelNotReady):
+            await asked
         assert not psutil.pid_exists(pid or 0)
         assert backend.status().state == "unloaded" and backend.status().volumes == 1
         await backend.close()
 
-    run(work())
+    asyncio.run(work())
 
 
-def test_a_question_too_long_for_the_model_is_refused() -> None:
-    async def work() -> None:
-        async with a_backend() as ask:
-            events = await ask("nodule " * 2000)
-            assert len(events) == 1 and type(events[0]) is InputError
-            assert "too long" in events[0].sentence
-
-    run(work())
+def test_a_question_too_long_for_the_model_is_refused(worker: Worker) -> None:
+    events = worker.run(worker.ask("nodule " * 2000))
+    assert len(events) == 1 and type(events[0]) is InputError
+    assert "too long" in events[0].sentence
 
 
-def test_cancelling_leaves_what_there_is_and_the_others(session: Session) -> None:
-    async def work() -> None:
-        async with a_backend() as ask:
+def test_cancelling_leaves_what_there_is_and_the_others(worker: Worker, session: Session) -> None:
+    seen: list[Token] = []
 
-            def stop_at_the_third(event: Any, job: str) -> None:
-                if isinstance(event, Token):
-                    seen.append(event)
-                    if len(seen) == 3:
-                        ask.backend.cancel(job)
+    def stop_at_the_third(event: Any, job: str) -> None:
+        if isinstance(event, Token):
+            seen.append(event)
+            if len(seen) == 3:
+                worker.backend.cancel(job)
 
-            seen: list[Token] = []
-            cancelled, other = await asyncio.gather(
-                ask(TEXTS[0], on_event=stop_at_the_third, **LONG),
-                ask(TEXTS[1], volume=VOLUMES[1], client="another"),
-            )
-            done = cancelled[-1]
-            assert isinstance(done, Done) and done.finish_reason == "cancelled"
-            assert 3 <= len(done.token_ids) < 250
-            assert done.token_ids == tuple(token.id for token in seen)
-            expected = list(
-                session.ask(
-                    Scan(VOLUMES[1]), Question(TEXTS[1]), GenerationOptions(max_new_tokens=12)
-                )
-            )[-1]
-            assert other[-1].token_ids == expected.token_ids
-            ask.backend.cancel("never asked")
+    async def work() -> list[list[Any]]:
+        return await asyncio.gather(
+            worker.ask(TEXTS[0], on_event=stop_at_the_third, **LONG),
+            worker.ask(TEXTS[1], volume=VOLUMES[1], client="another"),
+        )
 
-    run(work())
+    cancelled, other = worker.run(work())
+    done = cancelled[-1]
+    assert isinstance(done, Done) and done.finish_reason == "cancelled"
+    assert 3 <= len(done.token_ids) < 250
+    assert done.token_ids == tuple(token.id for token in seen)
+    options = GenerationOptions(max_new_tokens=12)
+    expected = list(session.ask(Scan(VOLUMES[1]), Question(TEXTS[1]), options))[-1]
+    assert isinstance(expected, Done)
+    assert other[-1].token_ids == expected.token_ids
+    worker.backend.cancel("never asked")
 
 
-def test_cancelling_while_slices_are_encoded() -> None:
-    async def work() -> None:
-        async with a_backend() as ask:
+def test_cancelling_while_slices_are_encoded(worker: Worker) -> None:
+    def stop(event: Any, job: str) -> None:
+        if event == Stage("encoding"):
+            worker.backend.cancel(job)
 
-            def stop(event: Any, job: str) -> None:
-                if event == Stage("encoding"):
-                    ask.backend.cancel(job)
-
-            events = await ask(on_event=stop)
-            assert isinstance(events[-1], Done)
-            assert events[-1].finish_reason == "cancelled" and events[-1].token_ids == ()
-
-    run(work())
+    events = worker.run(worker.ask(on_event=stop))
+    assert isinstance(events[-1], Done)
+    assert events[-1].finish_reason == "cancelled" and events[-1].token_ids == ()
 
 
-def test_cancelling_what_hangs_does_not_wait_for_it() -> None:
+def test_cancelling_what_hangs_does_not_wait_for_it(worker: Worker) -> None:
     """The process is stopped as a whole, as a driver that hangs would do."""
+    pid = worker.backend.worker_pid or 0
+    seen: list[Token] = []
 
+    def stop(event: Any, job: str) -> None:
+        if isinstance(event, Token):
+            if not seen:
+                os.kill(pid, signal.SIGSTOP)
+                worker.backend.cancel(job)
+            seen.append(event)
+
+    done = worker.run(worker.ask(on_event=stop, **LONG))[-1]
+    os.kill(pid, signal.SIGCONT)
+    assert isinstance(done, Done) and done.finish_reason == "cancelled"
+    assert done.token_ids == tuple(token.id for token in seen)
+    assert done.answer == "".join(token.text for token in seen)
+    assert isinstance(worker.run(worker.ask())[-1], Done)
+
+
+def test_a_client_that_goes_away_frees_its_place(worker: Worker) -> None:
     async def work() -> None:
-        async with a_backend() as ask:
-            pid = ask.backend.worker_pid
+        options = GenerationOptions(**LONG)
+        for number in range(20):  # more than there are places
+            job = Job(f"gone {number}", "c", VOLUMES[0], Question(TEXTS[0]), options)
+            async with aclosing(worker.backend.ask(job)) as events:
+                async for event in events:
+                    if isinstance(event, Token):
+                        break
 
-            def stop(event: Any, job: str) -> None:
-                if isinstance(event, Token) and not seen:
-                    os.kill(pid, signal.SIGSTOP)
-                    ask.backend.cancel(job)
-                if isinstance(event, Token):
-                    seen.append(event)
-
-            seen: list[Token] = []
-            done = (await ask(on_event=stop, **LONG))[-1]
-            assert isinstance(done, Done) and done.finish_reason == "cancelled"
-            assert done.token_ids == tuple(token.id for token in seen)
-            assert done.answer == "".join(token.text for token in seen)
-
-    run(work())
-
-
-def test_a_client_that_goes_away_frees_its_place() -> None:
-    async def work() -> None:
-        async with a_backend() as ask:
-            options = GenerationOptions(**LONG)
-            for number in range(40):  # more than there are places
-                job = Job(f"gone {number}", "c", VOLUMES[0], Question(TEXTS[0]), options)
-                async with aclosing(ask.backend.ask(job)) as events:
-                    async for event in events:
-                        if isinstance(event, Token):
-                            break
-            status = ask.backend.status()
-            assert (status.waiting, status.running) == (0, 0)
-            assert isinstance((await ask())[-1], Done)
-
-    run(work())
-
-
-def test_closing_ends_every_question_with_an_error() -> None:
-    async def work() -> None:
-        async with a_backend() as ask:
-            asked = [asyncio.create_task(ask(**LONG)) for _ in range(3)]
-            while not ask.backend.status().running:
-                await asyncio.sleep(0.01)
-            pid = ask.backend.worker_pid
-            await ask.backend.close()
-            assert not psutil.pid_exists(pid)
-            for events in await asyncio.gather(*asked):
-                assert type(events[-1]) is EngineUnreachable
-
-    run(work())
+    worker.run(work())
+    status = worker.backend.status()
+    assert (status.waiting, status.running) == (0, 0)
+    assert isinstance(worker.run(worker.ask())[-1], Done)
 
 
 PARENT = """

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.engine_worker.harness import VOLUMES, Scan, a_backend, run
+from unit.engine_worker.harness import VOLUMES, Scan, Worker
 
 from med2e3.asking import Done, GenerationOptions, Question, Scores, Stage, Token
 from med2e3.errors import (
@@ -29,9 +29,11 @@ BAD = "Is there free fluid in the abdomen?"
 GOOD = "Where is the nodule?"
 
 
-def right(session: Session, text: str = GOOD, volume: str = VOLUMES[0], tokens: int = 12) -> Any:
-    options = GenerationOptions(max_new_tokens=tokens)
-    return list(session.ask(Scan(volume), Question(text), options))[-1]
+def right(session: Session, text: str = GOOD, volume: str = VOLUMES[0]) -> Done:
+    options = GenerationOptions(max_new_tokens=12)
+    done = list(session.ask(Scan(volume), Question(text), options))[-1]
+    assert isinstance(done, Done)
+    return done
 
 
 def check(events: Sequence[Any], expected: Done) -> None:
@@ -47,178 +49,155 @@ def check(events: Sequence[Any], expected: Done) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "error"),
+    ("kind", "error"),
     [
-        ({"kind": "cuda-memory", "at": "question"}, ResourceError),
-        ({"kind": "cpu-memory", "at": "question"}, ResourceError),
-        ({"kind": "not-finite", "at": "question"}, NumericalError),
-        ({"kind": "bug", "at": "question"}, Med2E3Error),
+        ("cuda-memory", ResourceError),
+        ("cpu-memory", ResourceError),
+        ("not-finite", NumericalError),
+        ("bug", Med2E3Error),
     ],
-    ids=lambda value: value["kind"] if isinstance(value, dict) else value.__name__,
 )
 def test_one_question_fails_and_the_others_go_on(
-    faulty: Callable[..., Any], session: Session, fault: dict[str, str], error: type[Exception]
+    worker: Worker, session: Session, kind: str, error: type[Med2E3Error]
 ) -> None:
-    async def work() -> None:
-        async with faulty(text=BAD, **fault) as ask:
-            asked = [ask(GOOD, client="x"), ask(BAD, client="y"), ask(GOOD, volume=VOLUMES[1])]
-            first, bad, second = await asyncio.gather(*asked)
-            assert type(bad[-1]) is error
-            assert isinstance(bad[-1], Med2E3Error) and bad[-1].sentence and bad[-1].hint
-            check(first, right(session))
-            check(second, right(session, volume=VOLUMES[1]))
-            check(await ask(GOOD), right(session))
-            assert ask.backend.status().restarts == 0
+    async def work() -> list[list[Any]]:
+        return await asyncio.gather(
+            worker.ask(GOOD, client="x"),
+            worker.ask(BAD, client="y"),
+            worker.ask(GOOD, client="z", volume=VOLUMES[1]),
+        )
 
-    run(work())
+    before = worker.backend.status().restarts
+    with worker.fault(kind=kind, at="question", text=BAD):
+        first, bad, second = worker.run(work())
+    assert type(bad[-1]) is error
+    assert bad[-1].sentence and bad[-1].hint
+    check(first, right(session))
+    check(second, right(session, volume=VOLUMES[1]))
+    check(worker.run(worker.ask(BAD)), right(session, BAD))
+    assert worker.backend.status().restarts == before
 
 
 @pytest.mark.parametrize("at", ["encode", "prompt", "token"])
 def test_memory_that_runs_out_once_is_not_noticed(
-    faulty: Callable[..., Any], session: Session, tmp_path: Path, at: str
+    worker: Worker, session: Session, at: str
 ) -> None:
-    async def work() -> None:
-        fault = {"kind": "cuda-memory", "at": at, "after": 1, "once": str(tmp_path / "done")}
-        async with faulty(**fault) as ask:
-            answers = await asyncio.gather(ask(GOOD), ask(GOOD, volume=VOLUMES[1]))
-            for events, volume in zip(answers, VOLUMES, strict=True):
-                check(events, right(session, volume=volume))
-            assert (tmp_path / "done").exists()
+    async def work() -> list[list[Any]]:
+        return await asyncio.gather(worker.ask(GOOD), worker.ask(GOOD, volume=VOLUMES[1]))
 
-    run(work())
-
-
-def test_memory_that_stays_short_while_decoding_costs_the_youngest(
-    faulty: Callable[..., Any],
-) -> None:
-    """With every step failing each answer gives way in turn, each with its own error."""
-
-    async def work() -> None:
-        async with faulty(kind="cpu-memory", at="token") as ask:
-            answers = await asyncio.gather(ask(GOOD), ask(BAD, volume=VOLUMES[1]))
-            assert all(type(events[-1]) is ResourceError for events in answers)
-            assert ask.backend.status().running == 0
-
-    run(work())
+    with worker.fault(kind="cuda-memory", at=at, after=1, once=True) as fault:
+        answers = worker.run(work())
+        assert not fault.exists(), "it did happen"
+    for events, volume in zip(answers, VOLUMES, strict=True):
+        check(events, right(session, volume=volume))
 
 
-def test_numbers_that_overflow_while_decoding(faulty: Callable[..., Any], tmp_path: Path) -> None:
-    async def work() -> None:
-        fault = {"kind": "not-finite", "at": "token", "after": 3, "once": str(tmp_path / "done")}
-        async with faulty(**fault) as ask:
-            events = await ask(GOOD)
-            assert type(events[-1]) is NumericalError
-            assert isinstance((await ask(GOOD))[-1], Done)
+def test_memory_that_stays_short_while_decoding_costs_each_its_own_error(worker: Worker) -> None:
+    async def work() -> list[list[Any]]:
+        return await asyncio.gather(worker.ask(GOOD), worker.ask(BAD, volume=VOLUMES[1]))
 
-    run(work())
+    with worker.fault(kind="cpu-memory", at="token"):
+        answers = worker.run(work())
+    assert all(type(events[-1]) is ResourceError for events in answers)
+    status = worker.backend.status()
+    assert (status.running, status.waiting, status.state) == (0, 0, "ready")
 
 
-@pytest.mark.parametrize("kind", ["kill", "segfault", "lost"])
-@pytest.mark.parametrize("at", ["encode", "prompt"])
+def test_numbers_that_overflow_while_decoding(worker: Worker, session: Session) -> None:
+    with worker.fault(kind="not-finite", at="token", after=3, once=True):
+        events = worker.run(worker.ask(GOOD))
+    assert type(events[-1]) is NumericalError
+    check(worker.run(worker.ask(GOOD)), right(session))
+
+
+@pytest.mark.parametrize(("kind", "at"), [("kill", "encode"), ("lost", "prompt")])
 def test_a_crash_before_the_first_token_is_not_noticed(
-    faulty: Callable[..., Any], session: Session, tmp_path: Path, kind: str, at: str
+    worker: Worker, session: Session, kind: str, at: str
 ) -> None:
-    async def work() -> None:
-        fault = {"kind": kind, "at": at, "after": 1, "once": str(tmp_path / "done")}
-        async with faulty(**fault) as ask:
-            answers = await asyncio.gather(ask(GOOD), ask(BAD, volume=VOLUMES[1], client="y"))
-            check(answers[0], right(session))
-            check(answers[1], right(session, BAD, VOLUMES[1]))
-            status = ask.backend.status()
-            assert (status.restarts, status.volumes, status.state) == (1, 2, "ready")
+    async def work() -> list[list[Any]]:
+        return await asyncio.gather(
+            worker.ask(GOOD), worker.ask(BAD, volume=VOLUMES[1], client="y")
+        )
 
-    run(work())
+    before = worker.backend.status().restarts
+    with worker.fault(kind=kind, at=at, once=True):
+        answers = worker.run(work())
+    check(answers[0], right(session))
+    check(answers[1], right(session, BAD, VOLUMES[1]))
+    status = worker.backend.status()
+    assert (status.restarts, status.volumes, status.state) == (before + 1, 2, "ready")
 
 
 @pytest.mark.parametrize(
     ("kind", "error"), [("segfault", EngineCrashedError), ("lost", DeviceLostError)]
 )
 def test_a_crash_within_an_answer_is_said(
-    faulty: Callable[..., Any],
-    session: Session,
-    tmp_path: Path,
-    kind: str,
-    error: type[Exception],
+    worker: Worker, session: Session, kind: str, error: type[Med2E3Error]
 ) -> None:
-    async def work() -> None:
-        fault = {"kind": kind, "at": "token", "after": 3, "once": str(tmp_path / "done")}
-        async with faulty(**fault) as ask:
-            events = await ask(GOOD)
-            assert type(events[-1]) is error
-            assert sum(isinstance(event, Token) for event in events) == 4
-            check(await ask(GOOD), right(session))
-            assert ask.backend.status().restarts == 1
-
-    run(work())
+    before = worker.backend.status().restarts
+    with worker.fault(kind=kind, at="token", after=3, once=True):
+        events = worker.run(worker.ask(GOOD))
+    assert type(events[-1]) is error
+    assert sum(isinstance(event, Token) for event in events) == 4
+    check(worker.run(worker.ask(GOOD)), right(session))
+    assert worker.backend.status().restarts == before + 1
 
 
-def test_a_question_that_kills_the_process_dies_alone(
-    faulty: Callable[..., Any], session: Session
-) -> None:
-    async def work() -> None:
-        async with faulty(kind="segfault", at="question", text=BAD) as ask:
-            asked = [
-                ask(GOOD, client="x"),
-                ask(BAD, client="y"),
-                ask(GOOD, volume=VOLUMES[1], client="z"),
-            ]
-            first, bad, second = await asyncio.gather(*asked)
-            assert type(bad[-1]) is EngineCrashedError
-            check(first, right(session))
-            check(second, right(session, volume=VOLUMES[1]))
-            assert ask.backend.status().restarts == 2
+def test_a_question_that_kills_the_process_dies_alone(worker: Worker, session: Session) -> None:
+    async def work() -> list[list[Any]]:
+        return await asyncio.gather(
+            worker.ask(GOOD, client="x"),
+            worker.ask(BAD, client="y"),
+            worker.ask(GOOD, volume=VOLUMES[1], client="z"),
+        )
 
-    run(work())
+    before = worker.backend.status().restarts
+    with worker.fault(kind="segfault", at="question", text=BAD):
+        first, bad, second = worker.run(work())
+    assert type(bad[-1]) is EngineCrashedError
+    check(first, right(session))
+    check(second, right(session, volume=VOLUMES[1]))
+    assert worker.backend.status().restarts == before + 2
 
 
-def test_a_process_killed_from_outside_comes_back(session: Session) -> None:
-    async def work() -> None:
-        async with a_backend() as ask:
+def test_a_process_killed_from_outside_comes_back(worker: Worker, session: Session) -> None:
+    tokens = []
 
-            def kill_at_the_third_token(event: Any, _: str) -> None:
-                if isinstance(event, Token):
-                    tokens.append(event)
-                    if len(tokens) == 3:
-                        os.kill(ask.backend.worker_pid, signal.SIGKILL)
+    def kill_at_the_third(event: Any, _: str) -> None:
+        if isinstance(event, Token):
+            tokens.append(event)
+            if len(tokens) == 3:
+                os.kill(worker.backend.worker_pid or 0, signal.SIGKILL)
 
-            tokens: list[Token] = []
-            events = await ask(GOOD, on_event=kill_at_the_third_token, max_new_tokens=250,
-                               temperature=30.0, seed=1)  # fmt: skip
-            assert type(events[-1]) is EngineCrashedError
-            check(await ask(GOOD), right(session))
-
-    run(work())
+    long = {"max_new_tokens": 250, "temperature": 30.0, "seed": 1}
+    events = worker.run(worker.ask(GOOD, on_event=kill_at_the_third, **long))
+    assert type(events[-1]) is EngineCrashedError
+    check(worker.run(worker.ask(GOOD)), right(session))
 
 
-def test_a_process_that_crashes_again_and_again_is_given_up(faulty: Callable[..., Any]) -> None:
-    async def work() -> None:
-        async with faulty(kind="kill", at="question") as ask:
-            answers = await asyncio.gather(*(ask(GOOD) for _ in range(4)))
-            assert all(type(events[-1]) is EngineCrashedError for events in answers)
-            status = ask.backend.status()
-            assert (status.state, status.model, status.volumes) == ("failed", None, 2)
-            assert "again and again" in status.problem
-            refused = await ask(GOOD)
-            assert len(refused) == 1 and type(refused[0]) is ModelNotReady
-            assert "again and again" in refused[0].sentence
-            await ask.backend.load("embedded")  # a person may try once more
-            assert ask.backend.status().state == "ready"
+def test_a_process_that_crashes_again_and_again_is_given_up(worker: Worker) -> None:
+    async def work() -> list[list[Any]]:
+        return await asyncio.gather(*(worker.ask(GOOD) for _ in range(3)))
 
-    run(work())
+    with worker.fault(kind="kill", at="question"):
+        answers = worker.run(work())
+    assert all(type(events[-1]) is EngineCrashedError for events in answers)
+    status = worker.backend.status()
+    assert (status.state, status.model, status.volumes) == ("failed", None, 2)
+    assert "again and again" in status.problem
+    refused = worker.run(worker.ask(GOOD))
+    assert len(refused) == 1 and type(refused[0]) is ModelNotReady
+    assert "again and again" in refused[0].sentence
+    worker.run(worker.backend.load("embedded"))  # a person may try once more
+    assert worker.backend.status().state == "ready"
 
 
-def test_a_model_that_cannot_be_loaded_is_said(tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_loaded_is_said(worker: Worker, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "llama"}')
-
-    async def work() -> None:
-        async with a_backend() as ask:
-            for name, error in (("nothing of this name", InputError), (tmp_path, CheckpointError)):
-                with pytest.raises(error):
-                    await ask.backend.load(str(name))
-                status = ask.backend.status()
-                assert status.state == "failed" and status.problem and status.model is None
-                assert (status.restarts, status.volumes) == (0, 2)
-            await ask.backend.load("embedded")
-            assert isinstance((await ask(GOOD))[-1], Done)
-
-    run(work())
+    before = worker.backend.status().restarts
+    for name, error in (("nothing of this name", InputError), (tmp_path, CheckpointError)):
+        with pytest.raises(error):
+            worker.run(worker.backend.load(str(name)))
+        status = worker.backend.status()
+        assert status.state == "failed" and status.problem and status.model is None
+        assert (status.restarts, status.volumes) == (before, 2)
