@@ -21,9 +21,7 @@ from harness.start import missing, start  # noqa: E402
 
 def pytest_configure(config: pytest.Config) -> None:
     """Qt 6 calls deprecated what Qt 5 has nothing else for, such as ``QMouseEvent.pos``."""
-    config.addinivalue_line(
-        "filterwarnings", "ignore:.*is marked as deprecated:DeprecationWarning"
-    )
+    config.addinivalue_line("filterwarnings", "ignore:.*is marked as deprecated:DeprecationWarning")
 
 
 @pytest.fixture(scope="session")

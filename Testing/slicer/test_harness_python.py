@@ -18,7 +18,8 @@ UI = """<?xml version="1.0" encoding="UTF-8"?>
   <property name="noneEnabled"><bool>true</bool></property>
   <property name="SlicerParameterName" stdset="0"><string>volume</string></property></widget></item>
  <item row="1" column="1"><widget class="QTextEdit" name="question">
-  <property name="SlicerParameterName" stdset="0"><string>question</string></property></widget></item>
+  <property name="SlicerParameterName" stdset="0"><string>question</string></property></widget>
+ </item>
  <item row="2" column="1"><widget class="QSpinBox" name="words">
   <property name="SlicerParameterName" stdset="0"><string>words</string></property></widget></item>
  <item row="3" column="1"><widget class="QComboBox" name="plane">
@@ -54,7 +55,7 @@ def parameters(application):
         strip: bool = True
         window: Annotated[str, Choice(["soft", "lung"])] = "soft"
         folder: Optional[pathlib.Path] = None  # noqa: UP045
-        scores: list[float] = []  # noqa: RUF012
+        scores: list[float] = []
 
     Parameters.__annotations__ = {
         "volume": application.slicer.vtkMRMLScalarVolumeNode,

@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("PySide6.QtWidgets", reason="the lint reads Qt's names from PySide6")
 
-from harness.lint import RULES, check, own_names  # noqa: E402
+from harness.lint import RULES, check, own_names
 
 MODULE = Path(__file__).resolve().parents[2] / "Med2E3Slicer"
 

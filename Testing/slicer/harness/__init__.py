@@ -1,8 +1,8 @@
 """A headless stand-in for the Slicer application, for tests; see ``../README.md``.
 
 slicer-core takes every folder named ``slicer`` on ``sys.path`` for a part of itself and imports
-what lies in it.  The folder of these tests is such a folder (pytest puts ``Testing`` on the path), so
-slicer-core is imported here first, with those entries taken out.
+what lies in it.  The folder of these tests is such a folder (pytest puts ``Testing`` on the path),
+so slicer-core is imported here first, with those entries taken out.
 """
 
 import sys

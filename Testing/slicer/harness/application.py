@@ -51,6 +51,7 @@ class qSlicerMainWindow(QtWidgets.QMainWindow):
         viewport.setObjectName("CentralWidgetLayoutFrame")
         self.setCentralWidget(viewport)
         self.statusBar()
+        self._set_panel_width(None)
         self._selector = qSlicerModuleSelectorToolBar(self)
 
     def moduleSelector(self) -> Any:
@@ -64,8 +65,10 @@ class qSlicerMainWindow(QtWidgets.QMainWindow):
             widget.show()
         self._dock.setWindowTitle(title)
 
-    def _set_panel_width(self, pixels: int) -> None:
-        self._scroll.setFixedWidth(pixels)
+    def _set_panel_width(self, pixels: int | None) -> None:
+        """Fix the width of the panel; None gives it Slicer's usual one."""
+        self._scroll.setMinimumWidth(pixels or 420)
+        self._scroll.setMaximumWidth(pixels or 16777215)
 
 
 @cpp_class
@@ -96,6 +99,8 @@ class qSlicerApplication(QtWidgets.QApplication):
         self._testing = False
         self._logic = slicer.vtkSlicerApplicationLogic()
         self._logic.SetTemporaryPath(self._temporary)
+        self._logic.SetHomeDirectory(self._temporary)
+        self._logic.SetShareDirectory(self._temporary)
         self._logic.SetSliceLogics(vtk.vtkCollection())
         self._logic.SetViewLogics(vtk.vtkCollection())
         self._remote = slicer.vtkMRMLRemoteIOLogic()

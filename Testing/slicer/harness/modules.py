@@ -207,7 +207,7 @@ class qSlicerModuleSelectorToolBar(QtCore.QObject):
 
 
 def load(path: Path) -> Any:
-    """Load a scripted module from its file, as Slicer does at start-up; return the module object."""
+    """Load a scripted module from its file, as Slicer does at start-up; return its module."""
     name = path.stem
     folder = str(path.parent)
     if folder not in sys.path:

@@ -64,6 +64,7 @@ class Session:
         """Clean up after a test."""
         self.app.processEvents()
         self.show_panel(None)
+        self.window._set_panel_width(None)
         DIALOGS.clear()
         slicer.mrmlScene.Clear(0)
         self.app.processEvents()

@@ -22,7 +22,7 @@ def missing() -> str:
         return "libEGL is missing (Debian: libegl1 libgl1 libgl1-mesa-dri)"
     try:
         import PySide6.QtWidgets  # noqa: F401
-        import slicer.util
+        import slicer.util  # noqa: F401
     except ImportError as error:
         return f"the harness needs slicer-core and PySide6_Essentials: {error}"
     return ""

@@ -149,5 +149,5 @@ class EventLoopWatch:
         return [turn for turn in self.turns if turn.wall_ms > self.LONG_MS]
 
     def blocking(self, part: str = "med2e3") -> list[str]:
-        """Stacks of long turns in which code of ``part`` was running; empty is what a test wants."""
+        """Stacks of long turns in which code of ``part`` was running; a test wants none."""
         return [each for turn in self.long_turns() for each in turn.where if part in each]

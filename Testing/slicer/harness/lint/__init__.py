@@ -1,7 +1,7 @@
 """A lint for what runs in the harness and fails in Slicer's PythonQt.
 
-``check(source, path)`` returns what was found.  Each rule is a function over the file's syntax tree;
-``rules.py`` and ``texts.py`` hold them.
+``check(source, path)`` returns what was found.  Each rule is a function over the file's syntax
+tree; ``rules.py`` and ``texts.py`` hold them.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ are taken out of the file and made again in Python.
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
 from typing import Any
+from xml.etree import ElementTree
 
 from PySide6 import QtCore, QtUiTools
 

@@ -6,8 +6,8 @@ double click that enlarges a view are not modelled.
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
 from typing import Any
+from xml.etree import ElementTree
 
 import slicer
 import vtk
