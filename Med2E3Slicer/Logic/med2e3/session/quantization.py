@@ -123,18 +123,15 @@ class Int4Linear(nn.Module):
             product = sums @ self.scales[..., 1].to(rows.dtype)  # what the zeros contribute
             for start in range(0, self.out_features, _BLOCK):
                 end = min(start + _BLOCK, self.out_features)
-                blocks = self._without_zeros(start, end, lanes, rows.dtype)
-                for number, columns in enumerate(blocks):
-                    place = start + number * lanes
-                    product[:, place : place + lanes] += rows @ columns
+                product[:, start:end] += rows @ self._without_zeros(start, end, lanes, rows.dtype)
         return _with_bias(product, self.bias).view(*inputs.shape[:-1], self.out_features)
 
     def _without_zeros(self, start: int, end: int, lanes: int, dtype: torch.dtype) -> Tensor:
-        """``(q - 8) * scale`` of rows ``start`` to ``end``, (blocks, in, lanes): as packed."""
+        """``(q - 8) * scale`` of rows ``start`` to ``end``, transposed: (in, rows)."""
         numbers = _unpacked(self.packed[start:end], lanes).view(torch.int8).sub_(8).to(dtype)
-        scales = self.scales[:, start:end, 0].to(dtype).unflatten(1, (-1, lanes))
-        by_group = numbers.unflatten(1, (-1, GROUP))
-        return by_group.mul_(scales.transpose(0, 1).contiguous().unsqueeze(2)).flatten(1, 2)
+        by_group = numbers.unflatten(0, (-1, GROUP))
+        scales = self.scales[:, None, start:end, 0].to(dtype).contiguous()
+        return by_group.mul_(scales).flatten(0, 1)
 
 
 def quantized(weight: Tensor, bias: Tensor | None, precision: str) -> nn.Module:
@@ -171,13 +168,13 @@ def _pack(numbers: Tensor) -> Tensor:
 
 
 def _unpacked(packed: Tensor, lanes: int) -> Tensor:
-    """Numbers 0..15 as bytes, (blocks, in, lanes), from (rows, in / 2).
+    """Numbers 0..15 as bytes, transposed to (in, rows), from (rows, in / 2).
 
     A byte holds one weight of two rows of a block, half a block apart.
     """
     rows, half = packed.shape
     pairs = packed.view(rows // lanes, half * 2, lanes // 2)
-    return torch.cat([pairs & 15, pairs >> 4], dim=2)
+    return torch.cat([pairs & 15, pairs >> 4], dim=2).transpose(0, 1).flatten(1)
 
 
 @cache
@@ -188,9 +185,9 @@ def _lanes() -> int | None:
     """
     numbers = torch.arange(_INT4_ROWS * GROUP, dtype=torch.int32).view(_INT4_ROWS, GROUP) * 7 % 16
     packed = _pack(numbers)
+    if packed.dtype != torch.uint8 or packed.shape != (_INT4_ROWS, GROUP // 2):
+        return None
     for lanes in (64, 32, 16):
-        if packed.dtype == torch.uint8 and packed.shape == (_INT4_ROWS, GROUP // 2):
-            found = _unpacked(packed, lanes).transpose(1, 2).flatten(0, 1)
-            if torch.equal(found.to(torch.int32), numbers):
-                return lanes
+        if torch.equal(_unpacked(packed, lanes).t().to(torch.int32), numbers):
+            return lanes
     return None
