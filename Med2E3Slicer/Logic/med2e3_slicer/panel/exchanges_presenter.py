@@ -176,7 +176,7 @@ class ExchangesPresenter:
         self._display.compare(self._current, other)
         title = _("Compared with: {title}").format(title=exchange_title(other.exchange))
         self._answer.compare(title, other.text, other.exchange.relative_scores())
-        self._listing.hint(_("The left strip is the answer above, the right one the second."))
+        self._listing.hint(_("Strip A is the answer above, strip B the second one."))
 
     def _end_comparison(self) -> None:
         if self._comparing:
