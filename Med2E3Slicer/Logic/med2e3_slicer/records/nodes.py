@@ -82,7 +82,8 @@ def add_table_node(scene: Any, exchange: Exchange, text_node: Any, volume: Any) 
     columns: dict[str, npt.NDArray[Any]] = {"slice": np.arange(1, len(exchange.slices) + 1)}
     axis = stack_axis(exchange.slices)
     if axis is not None:
-        columns["position_mm"] = np.array([p.position_ras_mm[axis] for p in exchange.slices])
+        positions = [place.position_ras_mm for place in exchange.slices]
+        columns["position_mm"] = np.array([np.nan if p is None else p[axis] for p in positions])
     columns["score"] = np.array(exchange.scores)
     columns["relative"] = np.array(exchange.relative_scores())
     slicer.util.updateTableFromArray(node, list(columns.values()), list(columns))

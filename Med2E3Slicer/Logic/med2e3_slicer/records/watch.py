@@ -57,7 +57,7 @@ class Watch:
     def _on_scene(self, caller: Any, event: str) -> None:
         self._tell()
 
-    @vtk.calldata_type(vtk.VTK_OBJECT)
+    @vtk.calldata_type(vtk.VTK_OBJECT)  # type: ignore[untyped-decorator]
     def _on_node(self, caller: Any, event: str, node: Any) -> None:
         if node is None or self._is_busy():
             return
