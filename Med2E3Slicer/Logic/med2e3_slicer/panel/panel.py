@@ -44,18 +44,18 @@ class Panel:
     """What the module's widget shows.
 
     Args:
-        load: loads a ``.ui`` file of the module by its name without suffix.
+        open_ui: loads a ``.ui`` file of the module by its name without suffix.
         names: gives the named widgets inside a widget.
         parts: the rest of the extension.
     """
 
     def __init__(
-        self, load: Callable[[str], Any], names: Callable[[Any], Any], parts: Parts
+        self, open_ui: Callable[[str], Any], names: Callable[[Any], Any], parts: Parts
     ) -> None:
-        self.widget = load("Med2E3Slicer")
+        self.widget = open_ui("Med2E3Slicer")
         self.ui = names(self.widget)
         for name, layout in SECTIONS.items():
-            section = load(name)
+            section = open_ui(name)
             getattr(self.ui, layout).addWidget(section)
             setattr(self.ui, name, section)
             for key, value in vars(names(section)).items():
