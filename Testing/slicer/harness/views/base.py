@@ -11,6 +11,7 @@ import slicer
 import vtk
 from PySide6 import QtWidgets
 
+from ..observing import observe
 from .canvas import Canvas
 
 
@@ -30,7 +31,15 @@ class View(QtWidgets.QWidget):
             if not factory.IsDisplayableManagerRegistered(name):
                 factory.RegisterDisplayableManager(name)
         self._group = factory.InstantiateDisplayableManagers(self._renderer)
-        self._group.AddObserver(vtk.vtkCommand.UpdateEvent, lambda *_: self.scheduleRender())
+        observe(self._group, vtk.vtkCommand.UpdateEvent, self._modified)
+
+    def _modified(self, *_: Any) -> None:
+        self.scheduleRender()
+
+    def _release(self) -> None:
+        """Stop drawing: the view's scene has gone."""
+        self._group.SetMRMLDisplayableNode(None)
+        self._canvas.release()
 
     def VTKWidget(self) -> Any:
         """Return the widget that gets mouse and keys."""

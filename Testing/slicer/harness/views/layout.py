@@ -13,7 +13,9 @@ import slicer
 import vtk
 from PySide6 import QtCore, QtWidgets
 
+from ..observing import observe
 from ..pythonqt import cpp_class
+from .base import View
 from .others import qMRMLPlotWidget, qMRMLTableWidget, qMRMLThreeDWidget
 from .slices import qMRMLSliceWidget
 
@@ -41,6 +43,8 @@ class qSlicerLayoutManager(QtCore.QObject):
         """Show the views of a scene; called at the start and when a second scene comes."""
         self._clear_frame()
         for widget in self._widgets.values():
+            for view in widget.findChildren(View):
+                view._release()
             widget.setParent(None)
             widget.deleteLater()
         self._widgets.clear()
@@ -49,7 +53,7 @@ class qSlicerLayoutManager(QtCore.QObject):
         self._described = ""
         self._logic.SetMRMLScene(scene)
         self._node = self._logic.GetLayoutNode()
-        self._node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self._arrange())
+        observe(self._node, vtk.vtkCommand.ModifiedEvent, self._arrange)
         self._node.SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
         self._arrange()
 
@@ -62,7 +66,9 @@ class qSlicerLayoutManager(QtCore.QObject):
             self._frame.deleteLater()
             self._frame = None
 
-    def _arrange(self) -> None:
+    def _arrange(self, *_: Any) -> None:
+        if self._node.GetScene() is not self._logic.GetMRMLScene():
+            return
         description = self._node.GetCurrentLayoutDescription() or ""
         if description == self._described or not description:
             return

@@ -12,6 +12,7 @@ import slicer
 import vtk
 from PySide6 import QtWidgets
 
+from ..observing import observe
 from ..pythonqt import cpp_class
 from .base import View
 from .canvas import Canvas
@@ -40,7 +41,7 @@ class qMRMLThreeDView(View):
         self._style = slicer.vtkMRMLThreeDViewInteractorStyle()
         self._style.SetDisplayableManagers(self._group)
         self._style.SetInteractor(self.interactor())
-        node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_: self.scheduleRender())
+        observe(node, vtk.vtkCommand.ModifiedEvent, self._modified)
 
     def mrmlViewNode(self) -> Any:
         """Return the view node."""
@@ -115,7 +116,7 @@ class qMRMLPlotView(QtWidgets.QWidget):
         self._canvas.stale()
 
     def _observe(self, node: Any) -> None:
-        self._observed.append((node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._follow)))
+        self._observed.append((node, observe(node, vtk.vtkCommand.ModifiedEvent, self._follow)))
 
     def _add(self, series: Any) -> None:
         if series is None or series.GetTableNode() is None:
@@ -167,7 +168,7 @@ class qMRMLTableWidget(QtWidgets.QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         self._view = QtWidgets.QTableWidget(self)
         layout.addWidget(self._view)
-        node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._follow)
+        observe(node, vtk.vtkCommand.ModifiedEvent, self._follow)
         self._follow()
 
     def _follow(self, *_: Any) -> None:

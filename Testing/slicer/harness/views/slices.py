@@ -12,6 +12,7 @@ import slicer
 import vtk
 from PySide6 import QtCore, QtWidgets
 
+from ..observing import observe
 from ..pythonqt import cpp_class
 from .base import View
 
@@ -53,11 +54,9 @@ class qMRMLSliceView(View):
         self._style.SetDisplayableManagers(self._group)
         self._style.SetInteractor(self.interactor())
         self._canvas._resized = logic.ResizeSliceNode
-        self._tag = logic.AddObserver(vtk.vtkCommand.ModifiedEvent, self._connect_image)
+        observe(logic, vtk.vtkCommand.ModifiedEvent, self._connect_image)
         self._node = node
-        self._node_tag = node.AddObserver(
-            vtk.vtkCommand.ModifiedEvent, lambda *_: self.scheduleRender()
-        )
+        observe(node, vtk.vtkCommand.ModifiedEvent, self._modified)
         self._connect_image()
 
     def _connect_image(self, *_: Any) -> None:
@@ -98,8 +97,8 @@ class qMRMLSliceControllerWidget(QtWidgets.QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._bar)
         self._slider.valueChanged.connect(self._moved)
-        node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._follow)
-        logic.AddObserver(vtk.vtkCommand.ModifiedEvent, self._follow)
+        observe(node, vtk.vtkCommand.ModifiedEvent, self._follow)
+        observe(logic, vtk.vtkCommand.ModifiedEvent, self._follow)
         self._follow()
 
     def _moved(self, value: int) -> None:

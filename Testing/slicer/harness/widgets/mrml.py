@@ -11,6 +11,7 @@ import slicer
 import vtk
 from PySide6 import QtCore, QtWidgets
 
+from ..observing import observe
 from ..pythonqt import cpp_class
 
 SCENE_SIGNAL = {"mrmlSceneChanged(vtkMRMLScene*)": "mrmlSceneChanged(PyObject)"}
@@ -62,7 +63,7 @@ class qMRMLTextWidget(qMRMLWidget):
             self._node.RemoveObserver(self._tag)
         self._node = node
         if node is not None:
-            self._tag = node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._follow)
+            self._tag = observe(node, vtk.vtkCommand.ModifiedEvent, self._follow)
         self._follow()
 
     def _follow(self, *_: Any) -> None:

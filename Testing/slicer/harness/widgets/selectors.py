@@ -11,6 +11,7 @@ from typing import Any
 import vtk
 from PySide6 import QtCore, QtWidgets
 
+from ..observing import observe
 from ..pythonqt import cpp_class
 from .mrml import qMRMLWidget
 
@@ -98,7 +99,7 @@ class qMRMLNodeComboBox(qMRMLWidget):
         if scene is not None:
             for event in _EVENTS:
                 number = getattr(scene, event)
-                self._observed.append((scene, scene.AddObserver(number, self._scene_changed)))
+                self._observed.append((scene, observe(scene, number, self._scene_changed)))
         super().setMRMLScene(scene)
         self._fill()
 
@@ -133,7 +134,7 @@ class qMRMLNodeComboBox(qMRMLWidget):
         for node in nodes:
             if all(node is not observed for observed, _ in self._observed):
                 self._observed.append(
-                    (node, node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._named))
+                    (node, observe(node, vtk.vtkCommand.ModifiedEvent, self._named))
                 )
         self._nodes = [None, *nodes] if self.noneEnabled or not nodes else nodes
         self._filling = True
