@@ -139,3 +139,15 @@ def test_importing_the_panel_imports_no_torch():
         "assert 'torch' not in sys.modules"
     ).format(path=str(MODULE.parent / "Logic"))
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_models_are_listed_without_what_slicers_python_lacks(application, monkeypatch):
+    for name in [n for n in sys.modules if n.startswith("med2e3.weights")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "filelock", None)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    from med2e3_slicer.panel.models import installed_models
+
+    models = installed_models()
+    assert models[-1].key == "embedded"
+    assert "DEMONSTRATION" in models[-1].remark

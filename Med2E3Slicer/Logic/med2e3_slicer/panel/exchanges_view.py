@@ -98,8 +98,9 @@ class ExchangesView:
     def choose(self, exchange_id: str | None) -> None:
         """Show one row as chosen, without telling anybody."""
         self._quiet = True
-        chosen = exchange_id in self._ids
-        self._ui.exchangesList.currentRow = self._ids.index(exchange_id) if chosen else -1
+        chosen = exchange_id is not None and exchange_id in self._ids
+        row = self._ids.index(exchange_id) if exchange_id is not None and chosen else -1
+        self._ui.exchangesList.currentRow = row
         self._ui.removeButton.enabled = chosen
         self._quiet = False
 

@@ -12,18 +12,27 @@ from slicer.i18n import tr as _
 from med2e3.errors import Med2E3Error
 from med2e3.model_info import read_model_info
 from med2e3.sizes import human_bytes
-from med2e3.weights import EMBEDDED_NAME, Store, embedded_model_dir, store_dir
 
 from .ports import ModelChoice
+
+#: beside the module's file, as Slicer installs it
+_SHIPPED = Path(__file__).resolve().parents[3] / "Resources" / "Models" / "Med2E3-embedded"
 
 
 def installed_models() -> tuple[ModelChoice, ...]:
     """The installed models, the largest first; the small one that ships with the module last."""
-    store = Store(store_dir())
-    found = [(name, store.model(name)) for name in store.installed_names()]
-    choices = sorted(filter(None, map(_described, found)), key=lambda pair: -pair[0])
-    shipped = _described((EMBEDDED_NAME, embedded_model_dir()))
+    choices = sorted(filter(None, map(_described, _downloaded())), key=lambda pair: -pair[0])
+    shipped = _described(("embedded", _SHIPPED))
     return tuple(choice for _size, choice in [*choices, *([shipped] if shipped else [])])
+
+
+def _downloaded() -> list[tuple[str, Path]]:
+    try:
+        from med2e3.weights import Store, store_dir  # noqa: PLC0415
+    except ImportError:  # it needs a package that Slicer's Python may lack
+        return []
+    store = Store(store_dir())
+    return [(name, store.model(name)) for name in store.installed_names()]
 
 
 def _described(named: tuple[str, Path]) -> tuple[int, ModelChoice] | None:
