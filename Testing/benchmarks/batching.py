@@ -8,7 +8,7 @@ by itself::
     python Testing/benchmarks/batching.py --json batching.json
     python Testing/benchmarks/batching.py --size full --dtype bfloat16 --device cuda
 
-Without ``--size full`` the language model has the published width and fewer layers.
+``--size`` and ``--clock`` are those of ``full_size.py``.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import argparse
 import json
 import statistics
 import sys
+import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,23 +29,25 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import full_size
+from benchmarks import random_weights
 
-from fixtures.random_model import language_tokenizer, question_tokenizer
 from med2e3.asking import GenerationOptions, Question
-from med2e3.model import Med2E3Processor
+from med2e3.devices import DTYPE_NAMES, QUANTIZED_NAMES
 from med2e3.session import Session
 from med2e3.session.batch import Batch
 from med2e3.session.batch_answer import Answer
-from med2e3.session.devices import DTYPES
 
-#: two layers of the published width: a step is bound by memory as in the whole model
-SOME_LAYERS = {
-    "text_config": full_size.FULL_SIZE["text_config"] | {"num_hidden_layers": 2},
-    "vision_2d_config": full_size.FULL_SIZE["vision_2d_config"] | {"num_hidden_layers": 1},
-    "vision_3d_config": {"num_hidden_layers": 1},
-    "question_config": {"num_hidden_layers": 1},
-}
+PRECISIONS = (*DTYPE_NAMES, *QUANTIZED_NAMES)
+#: number formats of the weights on disk, for a precision that is no number format
+_STORED = {"int8": "bfloat16", "int4": "bfloat16"}
+
+
+@dataclass(frozen=True)
+class RandomVolume:
+    """Voxels without a meaning."""
+
+    voxels: np.ndarray
+    sha256: str
 
 
 class Run:
@@ -70,25 +74,21 @@ class Bench:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.count, self.tokens = arguments.questions, arguments.tokens
         self.device = arguments.device
-        if arguments.size == "part":
-            full_size.TINY = SOME_LAYERS
-        tiny = arguments.size != "full"
-        model = full_size.random_model(DTYPES[arguments.dtype], arguments.device, tiny)
-        config = model.config
-        processor = Med2E3Processor(
-            language_tokenizer(),
-            question_tokenizer(),
-            image_token_id=config.image_token_id,
-            num_image_tokens=config.num_image_tokens,
-        )
-        self.session = Session(model, processor)
+        self._clock = time.process_time if arguments.clock == "cpu" else time.perf_counter
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            model = Path(folder) / "model"
+            dtype = arguments.dtype
+            random_weights.write(model, arguments.size, _STORED.get(dtype, dtype))
+            self.session = Session.load(model, device=arguments.device, dtype=dtype)
+        self.session.model.generation_config.eos_token_id = -1  # never ends by itself
         rng = np.random.default_rng(0)
         self.volumes = [
-            full_size.RandomVolume(rng.random(config.input_size, dtype=np.float32), str(n))
-            for n in range(2)
+            RandomVolume(rng.random(self.session.input_size, dtype=np.float32), str(number))
+            for number in range(2)
         ]
         for volume in self.volumes:
-            full_size.ask(self.session, volume, "Which organ is abnormal?", 2)
+            options = GenerationOptions(max_new_tokens=2)
+            list(self.session.ask(volume, Question("Which organ is abnormal?"), options))
 
     def answers(self) -> list[Answer]:
         """The questions, not begun; their prompts differ in length."""
@@ -133,7 +133,7 @@ class Bench:
     def _now(self) -> float:
         if self.device == "cuda":
             torch.cuda.synchronize()
-        return time.perf_counter()
+        return self._clock()
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -158,7 +158,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "machine": {
             "threads": torch.get_num_threads(),
             "device": arguments.device,
-            "dtype": arguments.dtype,
+            "dtype": bench.session.dtype,
+            "clock": arguments.clock,
             "torch": torch.__version__,
         },
         "model": arguments.size,
@@ -179,8 +180,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n", maxsplit=1)[0])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda", "mps"))
-    parser.add_argument("--dtype", default="float32", choices=tuple(DTYPES))
-    parser.add_argument("--size", default="part", choices=("tiny", "part", "full"))
+    parser.add_argument("--dtype", default="float32", choices=PRECISIONS)
+    parser.add_argument("--size", default="small", choices=("full", "half", "small", "tiny"))
+    parser.add_argument("--clock", default="wall", choices=("wall", "cpu"))
     parser.add_argument("--questions", type=int, default=8)
     parser.add_argument("--tokens", type=int, default=24, help="tokens of each answer")
     parser.add_argument("--rounds", type=int, default=3)

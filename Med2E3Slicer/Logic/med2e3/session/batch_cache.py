@@ -68,6 +68,7 @@ class BatchCache(Cache):  # type: ignore[misc]
 
     def __init__(self, window: int | None = None) -> None:
         super().__init__(layers=[])
+        self.layers: list[_RowsLayer]
         self._window = window
         self._places = 0
         #: tokens that a row can hold before it is moved to a larger place

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +32,8 @@ from med2e3.session.caches import ByteBoundedLRU, KeyValues, key_value_bytes
 from med2e3.session.devices import free_memory
 from med2e3.session.loading import load_model, precision_of
 from med2e3.session.precision import slices_that_fit
+
+__all__ = ["Session", "VolumeInput"]
 
 #: tokens of a prompt that are run at once; others can have a turn between two such pieces
 _PROMPT_PIECE = 256
@@ -305,7 +308,7 @@ class Session:
         for number, piece in enumerate(pieces):
             if number:
                 yield None
-            logits, known = self.with_memory(lambda p=piece, k=known: self._run(p, k))
+            logits, known = self.with_memory(partial(self._run, piece, known))
         return logits, known
 
     @torch.inference_mode()

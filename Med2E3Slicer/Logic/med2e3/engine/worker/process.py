@@ -61,7 +61,7 @@ class WorkerProcess:
 
     def post(self, message: frames.Message, data: npt.NDArray[np.float32] | None = None) -> None:
         """Send a message, in the order of the calls, once the pipe takes it."""
-        view = None if data is None else memoryview(np.ascontiguousarray(data)).cast("B")
+        view = None if data is None else np.ascontiguousarray(data).data.cast("B")
         self._outbox.put_nowait((message, view))
 
     async def messages(self) -> AsyncIterator[frames.Message]:

@@ -31,7 +31,7 @@ class Restarts:
         if self._in_a_row >= self.most:
             return None
         self.total += 1
-        return min(self.first_wait_s * 2 ** (self._in_a_row - 1), self.longest_wait_s)
+        return min(self.first_wait_s * 2.0 ** (self._in_a_row - 1), self.longest_wait_s)
 
     def worked(self) -> None:
         """An answer was given: what comes next is another story."""
