@@ -118,5 +118,5 @@ def test_made_up_models_are_refused() -> None:
     backend = WorkerBackend(device="cpu")
     with running_service(backend, may_change_model=True) as service:
         assert max(fuzz(service, "/v1/model", "PUT", 30)) < 500
-        assert fuzz(service, "/v1/model", "DELETE", 5) <= {200, 400, 422}
+        assert max(fuzz(service, "/v1/model", "DELETE", 5)) < 500
         assert json.loads(service.request("GET", "/v1/capabilities")[2])["model"] is None

@@ -41,6 +41,7 @@ from med2e3.protocol import (
     DEFLATE,
     HEALTH,
     MODEL,
+    PROBLEM_MEDIA_TYPE,
     QUESTIONS,
     READINESS,
     STREAM_MEDIA_TYPE,
@@ -58,13 +59,27 @@ _SWEEPS_S = 30.0
 Sha256 = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="Content hash.")]
 QuestionId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Size = Annotated[int, Query(ge=1, le=1 << 14)]
+#: one event, in the form that OpenAPI 3.2 has for streams
+_EVENT = {
+    "type": "object",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string", "pattern": "^[1-9][0-9]*$"},
+        "event": {"type": "string"},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/Event"},
+        },
+    },
+}
 _STREAM_ANSWER: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Server-Sent Events: `id` counts from 1, `event` is the type, `data` is "
         "one line of JSON as in the schema `Event`. `accepted` is first, `scores` comes before "
         "the first `token`, `done` or `error` is last. Lines that begin with `:` are pings. "
         "Types that a client does not know are to be ignored.",
-        "content": {STREAM_MEDIA_TYPE: {"schema": {"type": "string"}}},
+        "content": {STREAM_MEDIA_TYPE: {"itemSchema": _EVENT}},
     }
 }
 _VOLUME_BODY = {
@@ -201,10 +216,12 @@ def _add_volumes(app: FastAPI, shelf: Shelf, settings: Settings) -> None:
     limits = settings.limits
     address = VOLUMES + "/{sha256}"
 
-    @app.head(address, tags=["volumes"], dependencies=_TOKEN)
+    @app.head(address, tags=["volumes"], dependencies=_TOKEN, response_class=Response)
     async def look_for_volume(sha256: Sha256) -> Response:
         """Whether a volume is held: 200 or 404, without a body."""
-        return Response(status_code=200 if sha256 in shelf else UNKNOWN_STATUS)
+        if sha256 in shelf:
+            return Response()
+        return Response(status_code=404, media_type=PROBLEM_MEDIA_TYPE)
 
     @app.put(address, tags=["volumes"], dependencies=_TOKEN, openapi_extra=_VOLUME_BODY)
     async def put_volume(
@@ -254,7 +271,7 @@ def _add_questions(app: FastAPI, questions: Questions, settings: Settings) -> No
         tags=["questions"],
         dependencies=_TOKEN,
         responses=_STREAM_ANSWER,
-        response_class=EventStream,
+        response_class=Response,
     )
     async def ask(request: Request, body: AskBody) -> EventStream:
         """Ask a question; its events come as they happen."""
@@ -265,7 +282,7 @@ def _add_questions(app: FastAPI, questions: Questions, settings: Settings) -> No
         tags=["questions"],
         dependencies=_TOKEN,
         responses=_STREAM_ANSWER,
-        response_class=EventStream,
+        response_class=Response,
     )
     async def read_on(
         question: QuestionId,
@@ -305,9 +322,6 @@ def _capabilities(status: Status, settings: Settings) -> CapabilitiesOut:
         **values,
     )
     return CapabilitiesOut.model_validate(said.to_json())
-
-
-UNKNOWN_STATUS = 404
 
 
 async def _sweep(shelf: Shelf, idle_s: float) -> None:

@@ -15,7 +15,6 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from med2e3.engine.gate import ClientGone
-from med2e3.engine.schemas import Problem
 from med2e3.errors import InputError, Med2E3Error
 from med2e3.protocol import PROBLEM_MEDIA_TYPE, NotFound, problem_of, status_of
 
@@ -46,7 +45,7 @@ def documented() -> dict[int | str, dict[str, Any]]:
     }
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {
-        status: {"description": text, "model": Problem, "content": {PROBLEM_MEDIA_TYPE: schema}}
+        status: {"description": text, "content": {PROBLEM_MEDIA_TYPE: schema}}
         for status, text in said.items()
     }
 
