@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from fixtures.random_model import build
 from med2e3.asking import Done, GenerationOptions, Question
-from med2e3.errors import CheckpointError
+from med2e3.errors import CheckpointError, ResourceError
 from med2e3.model import Med2E3ForConditionalGeneration
-from med2e3.session import Session
+from med2e3.session import Session, loading
 from med2e3.session.loading import linear_names, load_model, precision_of
+from med2e3.session.precision import Precision
 from med2e3.session.quantization import GROUP, Int4Linear, Int8Linear, held_bytes, quantized
 
 #: largest relative error of a product, of weights drawn from a normal distribution
@@ -192,3 +193,26 @@ def test_a_missing_and_an_unknown_tensor_are_named(
         save_file(tensors, copy / "model.safetensors", {"format": "pt"})
         with pytest.raises(CheckpointError, match="o_proj" if broken == "missing" else "extra"):
             load_model(copy, "cpu", precision)
+
+
+@pytest.mark.parametrize(("precision", "limit"), [("int8", 0.06), ("int4", 0.5)])
+def test_bitsandbytes_takes_the_same_layers(folder: Path, precision: str, limit: float) -> None:
+    """What CUDA devices use; the package runs on CPUs, too."""
+    pytest.importorskip("bitsandbytes")
+    choice = Precision(precision, "bfloat16")
+    model, gaps = loading._load(folder, choice, **loading._bitsandbytes(choice, "cpu"))
+    assert not gaps and precision_of(model) == precision
+    plain, _ = load_model(folder, "cpu", "float32")
+    changed = {n for n, m in model.named_modules() if type(m).__name__.startswith("Linear4bit" if
+               precision == "int4" else "Linear8bit")}  # fmt: skip
+    assert changed == {name for name in linear_names(plain) if not name.endswith("lm_head")}
+    ids = torch.arange(2, 42)[None]
+    with torch.inference_mode():
+        exact, rounded = plain.language_model(ids).logits, model.language_model(ids).logits
+    assert 0 < relative(rounded, exact) < limit
+
+
+def test_without_bitsandbytes_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(ResourceError, match="bitsandbytes"):
+        loading._bitsandbytes(Precision("int8", "bfloat16"), "cuda")
