@@ -18,7 +18,7 @@ from typing import Any
 import med2e3
 from med2e3.asking import Question
 from med2e3.atomic import write_text
-from med2e3.cli.engine import Engine
+from med2e3.cli.engine import AnyEngine
 from med2e3.cli.failures import debug_wanted, unexpected_sentence
 from med2e3.cli.folders import Source
 from med2e3.cli.outputs import FIGURES, Outputs
@@ -55,7 +55,7 @@ def run_batch(
     sources: Sequence[Source],
     results: Path,
     questions: Sequence[Question],
-    engine: Engine,
+    engine: AnyEngine,
     settings: Settings,
     terminal: Terminal,
 ) -> int:
@@ -107,7 +107,7 @@ def _one(
     folder: Path,
     task: str,
     questions: Sequence[Question],
-    engine: Engine,
+    engine: AnyEngine,
     settings: Settings,
     terminal: Terminal,
 ) -> None:
@@ -171,7 +171,7 @@ def _check_folder(results: Path) -> None:
         ) from error
 
 
-def _fingerprint(questions: Sequence[Question], engine: Engine, settings: Settings) -> str:
+def _fingerprint(questions: Sequence[Question], engine: AnyEngine, settings: Settings) -> str:
     """Everything that decides the answers, besides the volume."""
     parts: dict[str, Any] = {
         "model": engine.record().sha256,
@@ -207,7 +207,7 @@ def _write_summary(results: Path, entries: Sequence[Entry]) -> None:
     write_text(results / SUMMARY, text + "\n")
 
 
-def _show_summary(entries: Sequence[Entry], engine: Engine, terminal: Terminal) -> None:
+def _show_summary(entries: Sequence[Entry], engine: AnyEngine, terminal: Terminal) -> None:
     counts = {state: sum(entry.state is state for entry in entries) for state in State}
     parts = [f"{count} {state}" for state, count in counts.items() if count]
     terminal.line()

@@ -5,10 +5,14 @@ Knows when torch is imported; does not know volumes or questions.
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from med2e3.asking import Event, GenerationOptions, Question
+from med2e3.client import VolumeInput
 from med2e3.devices import AUTO, DEVICE_NAMES, PRECISION_NAMES
 from med2e3.errors import InputError
 from med2e3.model_info import read_model_info
@@ -18,6 +22,62 @@ from med2e3.weights import model_identity, resolve_model
 
 if TYPE_CHECKING:
     from med2e3.session import Session
+
+
+class Asked(Protocol):
+    """What answers questions: a session in this process, or an engine elsewhere."""
+
+    @property
+    def device(self) -> str:
+        """Name of the device."""
+
+    @property
+    def dtype(self) -> str:
+        """Number format of the weights."""
+
+    def ask(
+        self,
+        volume: VolumeInput,
+        question: Question,
+        options: GenerationOptions | None = None,
+        *,
+        cancel: threading.Event | None = None,
+    ) -> Iterator[Event]:
+        """Answer a question; see :class:`med2e3.client.engine.Engine`."""
+
+
+class AnyEngine(Protocol):
+    """A model that answers, here (:class:`Engine`) or elsewhere."""
+
+    @property
+    def input_size(self) -> tuple[int, int, int]:
+        """(slices, rows, columns) of a model input."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs, as far as that is chosen or known."""
+
+    @property
+    def dtype(self) -> str:
+        """Number format, as far as that is chosen or known."""
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether nothing has to be waited for."""
+
+    @property
+    def load_seconds(self) -> float:
+        """How long loading took."""
+
+    def load(self) -> Asked:
+        """Make it ready."""
+
+    def record(self) -> ModelRecord:
+        """Which model this is."""
+
+    def notice(self) -> str:
+        """What must be shown with every answer."""
+
 
 DEVICES = (AUTO, *DEVICE_NAMES)
 PRECISIONS = (AUTO, *PRECISION_NAMES)
@@ -49,6 +109,11 @@ class Engine:
         self.load_seconds = 0.0
         self._session: Session | None = None
         self._record: ModelRecord | None = None
+
+    @property
+    def input_size(self) -> tuple[int, int, int]:
+        """(slices, rows, columns) of a model input."""
+        return self.info.input_size
 
     @property
     def is_loaded(self) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from med2e3.asking import Question
 from med2e3.cli.batch import run_batch
-from med2e3.cli.engine import Engine
+from med2e3.cli.engine import AnyEngine
 from med2e3.cli.folders import Source, as_one_volume, find_volumes
 from med2e3.cli.outputs import Outputs
 from med2e3.cli.run import Settings, ask_all, prepare_volume
@@ -22,7 +22,7 @@ from med2e3.errors import Cancelled, InputError
 def do_job(
     volume: Path,
     questions: Sequence[Question],
-    engine: Engine,
+    engine: AnyEngine,
     settings: Settings,
     *,
     outputs: Outputs,
@@ -84,7 +84,7 @@ def _sources(volume: Path) -> list[Source]:
 def _one_volume(
     path: Path,
     questions: Sequence[Question],
-    engine: Engine,
+    engine: AnyEngine,
     settings: Settings,
     outputs: Outputs,
     terminal: Terminal,

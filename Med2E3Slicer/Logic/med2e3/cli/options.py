@@ -41,6 +41,14 @@ Dtype = Annotated[
         help="Number format, or bits of the language model's weights; auto takes what fits.",
     ),
 ]
+EngineAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        metavar="URL",
+        help="Ask a running `med2e3 serve` there instead; MED2E3_TOKEN holds its token.",
+    ),
+]
 Window = Annotated[
     str,
     typer.Option(

@@ -11,7 +11,7 @@ import typer
 
 from med2e3.asking import Question
 from med2e3.cli import options
-from med2e3.cli.engine import Engine
+from med2e3.cli.engine_elsewhere import choose_engine
 from med2e3.cli.job import do_job
 from med2e3.cli.outputs import Outputs
 from med2e3.cli.questions import collect_questions
@@ -30,6 +30,7 @@ def report(
     model: options.Model = "embedded",
     device: options.Device = "auto",
     dtype: options.Dtype = "auto",
+    engine: options.EngineAddress = None,
     window: options.Window = "display",
     plane: options.Plane = "axial",
     slice_order: options.SliceOrder = "standard",
@@ -61,7 +62,7 @@ def report(
     code = do_job(
         volume,
         questions,
-        Engine(model, device, dtype),
+        choose_engine(engine, model, device, dtype),
         settings,
         outputs=Outputs(json_file, csv, figure),
         results=output,

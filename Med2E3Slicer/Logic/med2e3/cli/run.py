@@ -24,7 +24,7 @@ from med2e3.asking import (
     Stage,
     Token,
 )
-from med2e3.cli.engine import Engine
+from med2e3.cli.engine import AnyEngine
 from med2e3.cli.terminal import Terminal
 from med2e3.errors import Cancelled, Med2E3Error
 from med2e3.record import Exchange, VolumeRecord, build_exchange
@@ -89,7 +89,9 @@ class Answers:
         return isinstance(self.stopped_by, Cancelled)
 
 
-def prepare_volume(path: Path, engine: Engine, settings: Settings, terminal: Terminal) -> Prepared:
+def prepare_volume(
+    path: Path, engine: AnyEngine, settings: Settings, terminal: Terminal
+) -> Prepared:
     """Read a volume and make the model input of it; loads no model.
 
     Raises:
@@ -101,7 +103,7 @@ def prepare_volume(path: Path, engine: Engine, settings: Settings, terminal: Ter
     read = time.perf_counter()
     model_input = prepare(
         volume,
-        engine.info.input_size,
+        engine.input_size,
         window=settings.window,
         plane=settings.plane,
         slice_order=settings.slice_order,
@@ -111,7 +113,7 @@ def prepare_volume(path: Path, engine: Engine, settings: Settings, terminal: Ter
     return Prepared(model_input, {"read": read - start, "prepare": prepared - read})
 
 
-def load_model(engine: Engine, terminal: Terminal) -> None:
+def load_model(engine: AnyEngine, terminal: Terminal) -> None:
     """Load the model if it is not loaded, and say so."""
     if engine.is_loaded:
         return
@@ -124,7 +126,7 @@ def load_model(engine: Engine, terminal: Terminal) -> None:
 def ask_all(
     prepared: Prepared,
     questions: Sequence[Question],
-    engine: Engine,
+    engine: AnyEngine,
     settings: Settings,
     terminal: Terminal,
 ) -> Answers:

@@ -19,6 +19,7 @@ import typer
 
 from med2e3.cli import options
 from med2e3.cli.engine import DEVICES
+from med2e3.cli.engine_elsewhere import TOKEN_VARIABLE
 from med2e3.errors import InputError, Med2E3Error
 from med2e3.model_info import read_model_info
 from med2e3.notice import NOTICE
@@ -28,8 +29,6 @@ from med2e3.weights import EMBEDDED_NAME, resolve_model, store_dir
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-#: environment variable that holds the token
-TOKEN_VARIABLE = "MED2E3_TOKEN"
 _LOOPBACK = "127.0.0.1"
 _SHORTEST_TOKEN = 16
 

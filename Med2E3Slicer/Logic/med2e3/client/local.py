@@ -76,8 +76,18 @@ class LocalEngine:
     ) -> Iterator[Event]:
         """Answer a question; see :meth:`med2e3.client.engine.Engine.ask`."""
         remote = self._ready()
-        remote.wait_until_ready()
-        yield from remote.ask(volume, question, options, cancel=cancel)
+        process = self._process
+        try:
+            remote.wait_until_ready()
+            yield from remote.ask(volume, question, options, cancel=cancel)
+        except EngineUnreachable as error:
+            if process is None or process.poll() is None:
+                raise
+            raise EngineUnreachable(
+                "The engine's process ended unexpectedly.",
+                hint="Ask again: it is started anew.",
+                detail=f"exit code {process.returncode}",
+            ) from error
 
     def drop_volume(self, sha256: str) -> None:
         """Let the engine forget a volume."""
@@ -102,7 +112,8 @@ class LocalEngine:
                     _end(self._process)
                     self._process = None
                     raise
-                self._remote = RemoteEngine(hello.address, hello.token)
+                # on this computer a connection breaks only with the child: nothing to wait for
+                self._remote = RemoteEngine(hello.address, hello.token, grace_s=0)
             return self._remote
 
     def _start(self) -> subprocess.Popen[bytes]:

@@ -17,7 +17,7 @@ VOXEL_BYTES = 4
 DEFLATE = "deflate"
 
 
-def volume_sha256(shape: Sequence[int], voxels: bytes | memoryview) -> str:
+def volume_sha256(shape: Sequence[int], voxels: bytes | bytearray | memoryview) -> str:
     """The content hash (hex), as ``med2e3.volume.ModelInput.sha256``.
 
     Args:
