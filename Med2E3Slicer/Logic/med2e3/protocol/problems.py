@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from med2e3.errors import Cancelled, InputError, Med2E3Error, ResourceError
+from med2e3.errors import Cancelled, CheckpointError, InputError, Med2E3Error, ResourceError
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 #: a problem's ``type`` is this and its code; ``docs/engine-api.md`` explains each
@@ -78,6 +78,7 @@ class EngineUnreachable(Med2E3Error):  # noqa: N818
 
 #: code to the HTTP status that goes with it; others are 400 for bad input and 500 for the rest
 _STATUS = {
+    CheckpointError.code: 400,
     VersionMismatch.code: 400,
     NotAuthorized.code: 401,
     NotAllowed.code: 403,
