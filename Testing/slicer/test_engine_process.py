@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -141,13 +142,15 @@ def test_slicer_dies_and_the_engine_ends_by_itself(tmp_path):
     """Nobody is left to end it: its input closes, and that is enough."""
     program = f"""
 import os, sys
+from pathlib import Path
 sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(LOGIC)!r}]
 from harness.start import start
 application = start()
 import qt
 from engine_scene import choice, settings_file
 from med2e3_slicer.engine import Consents, EngineControl, EngineSettings
-control = EngineControl(choice(), Consents(EngineSettings(settings_file(qt, {str(tmp_path)!r}))))
+settings = EngineSettings(settings_file(qt, Path({str(tmp_path)!r})))
+control = EngineControl(choice(), Consents(settings))
 def ready(client, capabilities):
     print(control.pid, flush=True)
     os.kill(os.getpid(), 9)
@@ -163,8 +166,7 @@ application.exec_()
         for _ in range(600):
             if not processes_of(group):
                 break
-            os.sched_yield()
-            subprocess.run(["sleep", "0.1"], check=True)
+            time.sleep(0.1)
         assert not processes_of(group)
     finally:
         for left in processes_of(group):
@@ -175,13 +177,15 @@ def test_slicer_quits_and_nothing_is_left(tmp_path):
     """``aboutToQuit`` ends the engine in the middle of its work."""
     program = f"""
 import sys
+from pathlib import Path
 sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(LOGIC)!r}]
 from harness.start import start
 application = start()
 import qt
 from engine_scene import choice, settings_file
 from med2e3_slicer.engine import Consents, EngineControl, EngineSettings
-control = EngineControl(choice(), Consents(EngineSettings(settings_file(qt, {str(tmp_path)!r}))))
+settings = EngineSettings(settings_file(qt, Path({str(tmp_path)!r})))
+control = EngineControl(choice(), Consents(settings))
 def state(now):
     if now.value == "loading":
         print(control.pid, flush=True)

@@ -177,7 +177,8 @@ def test_a_volume_that_cannot_be_used_is_refused_before_it_is_sent(application, 
 @pytest.mark.parametrize("moment", ["encoding", "scored", "token"])
 def test_the_engine_is_killed_while_it_answers(application, logic, moment):
     """The question is asked again by itself, and answered as if nothing had happened."""
-    volume = application.add_volume()
+    # the engine has not seen it, so it has something to encode
+    volume = application.add_volume((44, 70, 66))
     heard = Heard()
     killed = []
 

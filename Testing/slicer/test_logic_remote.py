@@ -42,7 +42,7 @@ def wire(engine):
 
 def add_patient(application):
     """A volume as DICOM import leaves it: the patient's data are in the scene."""
-    volume = application.add_volume(name="Doe^Jane 1970-01-01")
+    volume = application.add_volume((42, 68, 72), name="Doe^Jane 1970-01-01")
     hierarchy = application.slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(
         application.scene
     )
@@ -122,8 +122,9 @@ def test_the_connection_is_cut_in_the_middle_of_an_answer(application, logic, wi
 def test_the_network_goes_away_and_stays_away(application, logic, wire):
     logic.use_remote(wire.address, TOKEN)
     heard = Heard()
-    heard.react = lambda name: name == "scored" and wire.close()
+    wire.cut = lambda data: b"event: scores" in data and not wire.close()
     ask(application, logic, heard, max_new_tokens=200)
+    assert heard.stages[-1] in ("sending", "encoding", "scoring")
     assert heard.error.code == "unreachable"
     assert heard.calls.count("failed") == 1
     assert logic.exchanges() == []

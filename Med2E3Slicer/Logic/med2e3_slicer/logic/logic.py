@@ -206,7 +206,7 @@ class Med2E3Logic:
             idle_minutes: without a question for so long it is ended; 0 for never.
             keep: also the next time Slicer runs.
         """
-        given = {
+        given: dict[str, Any] = {
             "python": None if python is None else Path(python),
             "model": model,
             "device": device,
