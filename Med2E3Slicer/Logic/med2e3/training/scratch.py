@@ -74,6 +74,7 @@ def build_from_scratch(
             hint="Check 'start' of the recipe.",
             detail=repr(error),
         ) from error
+    begin_at_scale(model)
     begin_with_brightness(model)
     model.generation_config = GenerationConfig(
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=False
@@ -88,6 +89,23 @@ def build_from_scratch(
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
+
+
+@torch.no_grad()
+def begin_at_scale(model: Med2E3ForConditionalGeneration) -> None:
+    """Give every linear layer outside the slice encoder weights that keep the size of what comes in.
+
+    The libraries' 0.02 is meant for layers some thousand wide; in one of a hundred it makes queries,
+    keys and scores almost 0 at first, and attention that is the same everywhere hardly learns.
+    """
+    for name, part in model.named_children():
+        if name == "vision_2d":  # SigLIP's own beginning depends on the width already
+            continue
+        for module in part.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=module.in_features**-0.5)
+            elif isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, std=module.embedding_dim**-0.5)
 
 
 @torch.no_grad()
