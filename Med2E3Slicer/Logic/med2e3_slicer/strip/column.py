@@ -62,6 +62,12 @@ class Column:
         inner = 0 if self.axis.vertical else 1
         return self.across[inner] == self.beside[inner]
 
+    def place(self) -> tuple[float, ...]:
+        """All numbers that the look of the cells depends on, rounded to what can be seen."""
+        axis = self.axis
+        numbers = (axis.origin, axis.step, axis.low, axis.high, *self.across, *self.beside)
+        return (axis.vertical, axis.scrolling, *(round(float(number), 3) for number in numbers))
+
     def extent(self) -> tuple[float, float] | None:
         """First and last pixel that cells cover along the ruler."""
         cells = [self.axis.cell(index) for index in range(len(self.shown.scores))]

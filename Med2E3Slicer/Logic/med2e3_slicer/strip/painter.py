@@ -6,6 +6,7 @@ events or views.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,8 +50,14 @@ class Ink:
         return cls(rgb(palette.INK), rgb(palette.QUIET), _WHITE, _WHITE)
 
 
+@functools.lru_cache(maxsize=512)
+def _score_color(relative: float) -> Rgb:
+    """The colour of a score, kept: strips are drawn again at each step of scrolling."""
+    return rgb(relative_color(relative))
+
+
 def paint_strip(sheet: Sheet, column: Column, view: ViewGeometry, ink: Ink, seen: float) -> None:
-    """The cells of one exchange, the marker, and what the ends stand for."""
+    """The cells of one exchange, and what the ends stand for."""
     scale, axis = view.scale, column.axis
     whole = (axis.low, axis.high)
     extent = column.extent()
@@ -82,8 +89,6 @@ def paint_strip(sheet: Sheet, column: Column, view: ViewGeometry, ink: Ink, seen
             opacity=seen,
             shadow=True,
         )
-    if column.marker is not None:
-        _paint_marker(sheet, column, column.marker, scale, ink, seen)
 
 
 def _paint_cells(sheet: Sheet, column: Column, scale: float, seen: float) -> None:
@@ -95,7 +100,7 @@ def _paint_cells(sheet: Sheet, column: Column, scale: float, seen: float) -> Non
         first, last = round(along[0]), max(round(along[1]), round(along[0]) + 1)
         if last - first > 2 * hairline:
             last -= round(hairline)
-        sheet.rectangle(*column.box((first, last)), rgb(relative_color(relative)), seen)
+        sheet.rectangle(*column.box((first, last)), _score_color(relative), seen)
 
 
 def _paint_ends(sheet: Sheet, column: Column, view: ViewGeometry, ink: Ink, seen: float) -> None:
@@ -127,9 +132,11 @@ def _paint_more(sheet: Sheet, column: Column, scale: float, ink: Ink, seen: floa
         sheet.polygon(corners, ink.letters, 0.8 * seen)
 
 
-def _paint_marker(
-    sheet: Sheet, column: Column, at: float, scale: float, ink: Ink, seen: float
-) -> None:
+def paint_marker(sheet: Sheet, column: Column, scale: float, ink: Ink, seen: float) -> None:
+    """Where the current slice lies on the strip, if that is known."""
+    at = column.marker
+    if at is None:
+        return
     first, last = column.across
     for grow, color in ((scale, ink.halo), (0.0, ink.letters)):
         half = scale + grow
@@ -169,9 +176,7 @@ def paint_legend(
     for step in range(_LEGEND_STEPS):
         relative = palette.STRONGEST ** (2 * (step + 0.5) / _LEGEND_STEPS - 1)
         first, last = (start + (end - start) * s / _LEGEND_STEPS for s in (step, step + 1))
-        sheet.rectangle(
-            first, bar_low, last, bar_low + 7 * scale, rgb(relative_color(relative)), seen
-        )
+        sheet.rectangle(first, bar_low, last, bar_low + 7 * scale, _score_color(relative), seen)
     marks = (("¼×", 0.0, "left"), ("½×", 0.25, "center"), ("1×", 0.5, "center"),
              ("2×", 0.75, "center"), ("4×", 1.0, "right"))  # fmt: skip
     for text, share, align in marks:
@@ -215,7 +220,7 @@ def paint_hover(sheet: Sheet, column: Column, index: int, view: ViewGeometry, in
         card_left - scale, card_low - scale, card_right + scale, card_high + scale, ink.quiet, 0.6
     )
     sheet.rectangle(card_left, card_low, card_right, card_high, ink.card, 0.92)
-    bar = rgb(relative_color(column.shown.relative[index]))
+    bar = _score_color(column.shown.relative[index])
     sheet.rectangle(card_left, card_low, card_left + 4 * scale, card_high, bar)
     at = (card_left + 10 * scale, card_high - 6 * scale)
     sheet.text(text, at, ink.letters, size=LETTERS, align=("left", "top"))

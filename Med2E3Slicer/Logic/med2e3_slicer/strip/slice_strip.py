@@ -72,10 +72,10 @@ class SliceStrip:
         self._hovered: Cell | None = None
         self._columns: list[Column] = []
         self._drawn: object = None
-        self._drawn_hover: object = None
+        self._drawn_cells: object = None
         self._sentence = ""
         self._sheet = Sheet(renderer, words=14)
-        self._hover_sheet = Sheet(renderer, words=1)
+        self._overlay = Sheet(renderer, words=1)
         self._frame_tag = renderer.AddObserver(vtk.vtkCommand.StartEvent, self._before_frame)
         self._mouse: Mouse | None = Mouse(
             interactor,
@@ -139,7 +139,7 @@ class SliceStrip:
         self._mouse.detach()
         self._mouse = None
         self.renderer.RemoveObserver(self._frame_tag)
-        for sheet in (self._sheet, self._hover_sheet):
+        for sheet in (self._sheet, self._overlay):
             sheet.remove()
         self._columns = []
         self._shown = ()
@@ -214,56 +214,73 @@ class SliceStrip:
     # drawing
 
     def _before_frame(self, _caller: object, _event: str) -> None:
-        active = bool(self._shown) and self._visible
-        if not active:
-            state: object = None
-        else:
-            view = self.geometry()
-            faint = self._mouse is not None and self._mouse.lets_pass()
-            references = tuple(self._reference_level(shown.stack, view) for shown in self._shown)
-            background = self.renderer.GetBackground()
-            state = (
-                self._shown, view.size, view.xy_to_ras.tobytes(), view.offset, view.offset_range,
-                view.scale, faint, references, background, self._legend, self._is_light_box(),
-            )  # fmt: skip
+        if not self._shown or not self._visible:
+            self._draw_nothing()
+            return
+        view = self.geometry()
+        references = tuple(self._reference_level(shown.stack, view) for shown in self._shown)
+        background = self.renderer.GetBackground()
+        faint = self._mouse is not None and self._mouse.lets_pass()
+        state = (
+            self._shown, view.size, view.xy_to_ras.tobytes(), view.offset, view.offset_range,
+            view.scale, references, background, faint, self._legend, self._hovered,
+        )  # fmt: skip
         if state != self._drawn:
             self._drawn = state
-            self._sheet.clear()
+            self._lay_out(view, references)
+            self._draw(view, background, painter.FAINT if faint else 1.0)
+
+    def _draw_nothing(self) -> None:
+        if self._drawn is not None:
+            self._drawn = self._drawn_cells = None
             self._columns = []
             self._sentence = ""
-            if active:
-                self._paint(view, references, Ink.on(background), painter.FAINT if faint else 1.0)
-            self._sheet.finish()
-        hover_state = (state, self._hovered)
-        if hover_state != self._drawn_hover:
-            self._drawn_hover = hover_state
-            self._hover_sheet.clear()
-            if active and self._hovered is not None and self._hovered.column < len(self._columns):
-                column = self._columns[self._hovered.column]
-                ink = Ink.on(background)
-                painter.paint_hover(self._hover_sheet, column, self._hovered.index, view, ink)
-            self._hover_sheet.finish()
+            for sheet in (self._sheet, self._overlay):
+                sheet.clear()
+                sheet.finish()
 
-    def _paint(
-        self, view: ViewGeometry, references: Sequence[float | None], ink: Ink, seen: float
-    ) -> None:
-        stacks = [shown.stack for shown in self._shown]
-        if None in stacks:
+    def _lay_out(self, view: ViewGeometry, references: Sequence[float | None]) -> None:
+        self._columns = []
+        self._sentence = ""
+        if any(shown.stack is None for shown in self._shown):
             self._sentence = words.NO_POSITION
         elif self._is_light_box():
             self._sentence = words.LIGHT_BOX
+        else:
+            height = 0.0
+            if self._legend:
+                height = painter.legend_size(self._sheet, self._titles(), view.scale)[1]
+            self._columns = place_columns(self._shown, view, references, height)
+
+    def _draw(self, view: ViewGeometry, background: Sequence[float], seen: float) -> None:
+        """Scrolling changes the marker alone, so cells and legend are kept while they can be."""
+        ink = Ink.on(background)
+        cells = (
+            self._shown, self._sentence, view.size, view.scale, background, seen, self._legend,
+            words.direction_letter(view.normal_ras), [column.place() for column in self._columns],
+        )  # fmt: skip
+        if cells != self._drawn_cells:
+            self._drawn_cells = cells
+            self._sheet.clear()
+            self._paint(view, ink, seen)
+            self._sheet.finish()
+        self._overlay.clear()
+        for column in self._columns:
+            painter.paint_marker(self._overlay, column, view.scale, ink, seen)
+        if self._hovered is not None and self._hovered.column < len(self._columns):
+            column = self._columns[self._hovered.column]
+            painter.paint_hover(self._overlay, column, self._hovered.index, view, ink)
+        self._overlay.finish()
+
+    def _paint(self, view: ViewGeometry, ink: Ink, seen: float) -> None:
         if self._sentence:
             painter.paint_sentence(self._sheet, self._sentence, view, ink)
             return
-        scale = view.scale
-        titles = self._titles()
-        legend_height = painter.legend_size(self._sheet, titles, scale)[1] if self._legend else 0.0
-        self._columns = place_columns(self._shown, view, references, legend_height)
         for column in self._columns:
             painter.paint_strip(self._sheet, column, view, ink, seen)
         if self._legend:
-            right, low = view.size[0] - EDGE * scale, EDGE * scale
-            painter.paint_legend(self._sheet, titles, right, low, scale, ink, seen)
+            right, low = view.size[0] - EDGE * view.scale, EDGE * view.scale
+            painter.paint_legend(self._sheet, self._titles(), right, low, view.scale, ink, seen)
 
     def _titles(self) -> list[str]:
         names = ("A  ", "B  ") if len(self._shown) > 1 else ("",)
