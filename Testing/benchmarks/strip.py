@@ -27,9 +27,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Med2E3Slicer" / "L
 import numpy as np
 import slicer
 import vtk
-from med2e3_slicer.strip import Shown, SliceStrip
 
 from med2e3.volume import MODEL_SIZE, prepare, volume_from_slicer
+from med2e3_slicer.strip import Shown, SliceStrip
 
 SHAPE, SIZE = (60, 128, 128), (640, 480)
 IJK_TO_RAS = np.diag([-2.5, -2.5, 5.0, 1.0])

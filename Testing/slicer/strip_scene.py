@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from med2e3_slicer.strip import Shown, StripManager
 
 from med2e3.volume import ModelInput, prepare, volume_from_slicer
+from med2e3_slicer.strip import Shown, StripManager
 
 BODY, LANDMARK = 40, 900
 #: where the landmark is, in parts of each axis of the source: I, J, K

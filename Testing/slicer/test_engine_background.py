@@ -16,9 +16,8 @@ from engine_scene import Heard, choice, settings_file, until
 
 
 def test_the_result_and_the_failure_arrive_on_the_main_thread(application):
-    from med2e3_slicer.engine import Background
-
     from med2e3.errors import InputError
+    from med2e3_slicer.engine import Background
 
     got = []
 
@@ -44,10 +43,9 @@ def test_the_result_and_the_failure_arrive_on_the_main_thread(application):
 
 
 def test_cancelled_work_is_told_at_once_and_its_result_dropped(application):
+    from med2e3.errors import Cancelled
     from med2e3_slicer.engine import Background
     from med2e3_slicer.engine.background import _running
-
-    from med2e3.errors import Cancelled
 
     go = threading.Event()
     saw = []
@@ -105,9 +103,8 @@ def test_a_thread_gets_turns_where_the_event_loop_keeps_pythons_lock(application
 
 
 def test_steps_leave_room_for_everything_else(application):
-    from med2e3_slicer.engine import Steps
-
     from med2e3.errors import Cancelled
+    from med2e3_slicer.engine import Steps
 
     seen = []
 

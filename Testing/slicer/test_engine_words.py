@@ -52,9 +52,8 @@ def test_addresses(application, typed, url, here, encrypted):
     ],
 )
 def test_what_is_no_address(application, typed):
-    from med2e3_slicer.engine import EngineAddress
-
     from med2e3.errors import InputError
+    from med2e3_slicer.engine import EngineAddress
 
     with pytest.raises(InputError) as caught:
         EngineAddress.parse(typed)

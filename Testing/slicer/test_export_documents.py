@@ -17,8 +17,6 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 import pypdfium2
 import slicer.util
-from med2e3_slicer.records import ExchangeStore, StoredExchange
-from med2e3_slicer.volumes import PreparationOptions, copy_volume, make_model_input
 from PIL import Image
 
 from fixtures import slicer_scenes as scenes
@@ -26,6 +24,8 @@ from med2e3.asking import Question
 from med2e3.errors import InputError
 from med2e3.notice import NOTICE
 from med2e3.record import ModelRecord
+from med2e3_slicer.records import ExchangeStore, StoredExchange
+from med2e3_slicer.volumes import PreparationOptions, copy_volume, make_model_input
 
 WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 EVERYTHING = ("Med-2E3 embedded", "lung, center -600, width 1500", "a person", NOTICE, "UTC")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 
 def test_the_volume_is_drawn_in_three_views(application):
     application.add_volume()
@@ -26,3 +28,27 @@ def test_a_screenshot_shows_the_whole_window(application):
     path = application.screenshot("harness-empty-panel")
     image = application.qt.QImage(str(path))
     assert (image.width(), image.height()) == (1400, 900)
+
+
+def test_what_a_person_cannot_reach_cannot_be_clicked(application):
+    button = application.qt.QPushButton("hidden")
+    with pytest.raises(ValueError, match="not visible"):
+        application.click(button)
+    with pytest.raises(ValueError, match="no widget"):
+        application.type(None, "a")
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_each_test_begins_with_an_empty_scene_and_the_keyboard(application, turn):
+    assert application.scene.GetNumberOfNodesByClass("vtkMRMLScriptedModuleNode") == 0
+    assert application.scene.GetNumberOfNodesByClass("vtkMRMLVolumeNode") == 0
+    assert application.window.isActiveWindow
+    application.add_volume()
+    node = application.slicer.vtkMRMLScriptedModuleNode()
+    node.SetSingletonTag("Anything")
+    application.scene.AddNode(node)
+    other = application.qt.QLineEdit()
+    other.show()
+    other.activateWindow()
+    application.process()
+    other.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from med2e3_slicer.panel.state import Activity, EnginePlace, Failure, Look, PanelState
 
 READY = PanelState(has_volume=True)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from med2e3_slicer.plot import ScorePlot
 from med2e3_slicer.strip import Shown
-
 from strip_scene import hot, matrix, plant
 
 

@@ -9,9 +9,8 @@ import pytest
 
 pytest.importorskip("slicer", reason="slicer-core is not installed")
 
-from med2e3_slicer.records import ExchangeStore
-
 from fixtures import slicer_scenes as scenes
+from med2e3_slicer.records import ExchangeStore
 
 from test_records_text import EXCHANGE  # isort: skip
 

@@ -17,13 +17,13 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 import slicer
 import slicer.util
-from med2e3_slicer.records import ExchangeStore
-from med2e3_slicer.volumes import copy_volume, make_model_input
 
 from fixtures import slicer_scenes as scenes
 from med2e3.asking import Question
 from med2e3.errors import InputError
 from med2e3.record import Exchange, schema
+from med2e3_slicer.records import ExchangeStore
+from med2e3_slicer.volumes import copy_volume, make_model_input
 
 LOGIC = Path(__file__).resolve().parents[2] / "Med2E3Slicer" / "Logic"
 

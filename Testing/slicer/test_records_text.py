@@ -13,14 +13,14 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from med2e3_slicer.records import ExchangeStore
-from med2e3_slicer.records.document import Review, read_document, with_review, write_document
 
 from fixtures import slicer_scenes as scenes
 from med2e3.asking.question import Turn
 from med2e3.errors import Med2E3Error
 from med2e3.record import Exchange, ModelRecord, VolumeRecord
 from med2e3.volume import SlicePlace
+from med2e3_slicer.records import ExchangeStore
+from med2e3_slicer.records.document import Review, read_document, with_review, write_document
 
 #: every character, also half ones, controls, and what XML forbids
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=400)

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from med2e3_slicer.strip import FixedViews, LayoutViews, Shown, SliceStrip, StripManager, words
 
 from med2e3.errors import InputError
 from med2e3.palette import relative_color, rgb
 from med2e3.volume import SliceMap, SlicePlace
+from med2e3_slicer.strip import FixedViews, LayoutViews, Shown, SliceStrip, StripManager, words
 from strip_scene import Scene, hot, matrix, plant
 
 FOUR_UP, RED_ONLY, CONVENTIONAL = 3, 6, 2

@@ -15,6 +15,10 @@ pytest.importorskip("slicer", reason="slicer-core is not installed")
 import slicer
 import slicer.util
 import vtk
+
+from fixtures import slicer_scenes as scenes
+from med2e3.asking import Question
+from med2e3.errors import InputError, VolumeError
 from med2e3_slicer.volumes import (
     PreparationOptions,
     check_node,
@@ -24,10 +28,6 @@ from med2e3_slicer.volumes import (
     make_model_input,
     repeat_model_input,
 )
-
-from fixtures import slicer_scenes as scenes
-from med2e3.asking import Question
-from med2e3.errors import InputError, VolumeError
 
 SIZE = (32, 64, 64)
 

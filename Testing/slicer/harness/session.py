@@ -55,7 +55,10 @@ class Session:
         self._test = test
         self.app.processEvents()
         PROBLEMS.take()
-        slicer.mrmlScene.Clear(0)
+        self._empty_scene()
+        # a window that a test opened may have taken the keyboard
+        self._window.show()
+        self._window.activateWindow()
         self.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
         self.app.processEvents()
         PROBLEMS.take()
@@ -66,8 +69,16 @@ class Session:
         self.show_panel(None)
         self.window._set_panel_width(None)
         DIALOGS.clear()
-        slicer.mrmlScene.Clear(0)
+        self._empty_scene()
         self.app.processEvents()
+
+    @staticmethod
+    def _empty_scene() -> None:
+        """Close the scene; also take away modules' parameter nodes, which Slicer keeps."""
+        scene = slicer.mrmlScene
+        scene.Clear(0)
+        for node in slicer.util.getNodesByClass("vtkMRMLScriptedModuleNode"):
+            scene.RemoveNode(node)
 
     # -- time ---------------------------------------------------------------------------------
 
@@ -132,7 +143,11 @@ class Session:
             x: pixels from the left.
             y: pixels from the top.
             more: ``button`` and ``modifier`` of Qt.
+
+        Raises:
+            ValueError: a person could not do it: there is no such widget, or it is not visible.
         """
+        self._reachable(widget)
         QtTest.QTest.mouseClick(
             widget,
             more.get("button", Qt.MouseButton.LeftButton),
@@ -142,6 +157,13 @@ class Session:
         self.process()
 
     @staticmethod
+    def _reachable(widget: Any) -> None:
+        if widget is None:
+            raise ValueError("there is no widget to send an event to")
+        if not widget.isVisible():
+            raise ValueError(f"{widget} is not visible, so a person cannot use it")
+
+    @staticmethod
     def _point(widget: Any, x: int | None, y: int | None) -> Any:
         if x is None or y is None:
             return QtCore.QPoint(widget.size.width() // 2, widget.size.height() // 2)
@@ -149,12 +171,14 @@ class Session:
 
     def press(self, widget: Any, x: int, y: int) -> None:
         """Press the left button."""
+        self._reachable(widget)
         QtTest.QTest.mousePress(
             widget, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, QtCore.QPoint(x, y)
         )
 
     def release(self, widget: Any, x: int, y: int) -> None:
         """Release the left button."""
+        self._reachable(widget)
         QtTest.QTest.mouseRelease(
             widget, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, QtCore.QPoint(x, y)
         )
@@ -162,6 +186,7 @@ class Session:
 
     def move(self, widget: Any, x: int, y: int) -> None:
         """Move the mouse to a place in a widget, by a real move event."""
+        self._reachable(widget)
         qt = self.qt
         place = QtCore.QPointF(x, y)
         event = qt.QMouseEvent(
@@ -177,6 +202,7 @@ class Session:
 
     def wheel(self, widget: Any, steps: int, x: int | None = None, y: int | None = None) -> None:
         """Turn the wheel; positive is away from the person."""
+        self._reachable(widget)
         point = QtCore.QPointF(self._point(widget, x, y))
         event = self.qt.QWheelEvent(
             point,
@@ -193,11 +219,13 @@ class Session:
 
     def key(self, widget: Any, key: Any, modifier: Any = Qt.KeyboardModifier.NoModifier) -> None:
         """Press and release a key."""
+        self._reachable(widget)
         QtTest.QTest.keyClick(widget, key, modifier)
         self.process()
 
     def type(self, widget: Any, text: str) -> None:
         """Type a text."""
+        self._reachable(widget)
         QtTest.QTest.keyClicks(widget, text)
         self.process()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from enum import Enum
 
 from med2e3.errors import Med2E3Error
 from med2e3.protocol import Capabilities, ModelNotReady, child_arguments, parse_hello
@@ -20,41 +19,11 @@ from med2e3_slicer.engine.http import Call
 from med2e3_slicer.engine.process import EngineCommand, EngineError, EngineProcess
 from med2e3_slicer.engine.settings import EngineChoice
 from med2e3_slicer.engine.timers import single_shot
+from med2e3_slicer.engine.waiting import EngineState, Waiting
 
 _POLL_MS = 200
 #: tries to reach an engine here that has just said where it listens
 _TRIES = 5
-
-
-class EngineState(Enum):
-    """What the engine is doing."""
-
-    STOPPED = "stopped"
-    STARTING = "starting"
-    LOADING = "loading"
-    READY = "ready"
-    BUSY = "busy"
-    CRASHED = "crashed"
-    REMOTE = "remote"
-
-
-class Waiting:
-    """Somebody who waits for the engine; exactly one of the two is called, none after `abort`."""
-
-    def __init__(
-        self,
-        on_ready: Callable[[QtEngineClient, Capabilities], None],
-        on_error: Callable[[Med2E3Error], None],
-        on_state: Callable[[EngineState], None],
-    ) -> None:
-        self.on_ready = on_ready
-        self.on_error = on_error
-        self.on_state = on_state
-        self.is_over = False
-
-    def abort(self) -> None:
-        """Wait no longer; the engine goes on starting."""
-        self.is_over = True
 
 
 class EngineControl:
