@@ -93,10 +93,11 @@ def build_from_scratch(
 
 @torch.no_grad()
 def begin_at_scale(model: Med2E3ForConditionalGeneration) -> None:
-    """Give every linear layer outside the slice encoder weights that keep the size of what comes in.
+    """Give linear layers outside the slice encoder weights that keep the size of what comes in.
 
-    The libraries' 0.02 is meant for layers some thousand wide; in one of a hundred it makes queries,
-    keys and scores almost 0 at first, and attention that is the same everywhere hardly learns.
+    The libraries' 0.02 is meant for layers some thousand wide; in one of a hundred it makes
+    queries, keys and scores almost 0 at first, and attention that is the same everywhere hardly
+    learns.
     """
     for name, part in model.named_children():
         if name == "vision_2d":  # SigLIP's own beginning depends on the width already
