@@ -131,7 +131,8 @@ class Int4Linear(nn.Module):
         numbers = _unpacked(self.packed[start:end], lanes).view(torch.int8).sub_(8).to(dtype)
         by_group = numbers.unflatten(0, (-1, GROUP))
         scales = self.scales[:, None, start:end, 0].to(dtype).contiguous()
-        return by_group.mul_(scales).flatten(0, 1)
+        transposed: Tensor = by_group.mul_(scales).flatten(0, 1)
+        return transposed
 
 
 def quantized(weight: Tensor, bias: Tensor | None, precision: str) -> nn.Module:
