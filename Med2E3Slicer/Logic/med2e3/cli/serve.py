@@ -55,6 +55,9 @@ def serve(
         bool,
         typer.Option("--allow-model-changes", help="Let clients load and unload models."),
     ] = False,
+    json_log: Annotated[
+        bool, typer.Option("--json-log", help="Log one JSON object a line.")
+    ] = False,
     child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
 ) -> None:
     """Hold a model and answer over HTTP; MED2E3_TOKEN holds the token clients must present."""
@@ -75,7 +78,7 @@ def serve(
     from med2e3.engine.serving import Certificate, listen, port_of  # noqa: PLC0415
     from med2e3.engine.serving import serve as run  # noqa: PLC0415
 
-    log_to_stderr()
+    log_to_stderr(json_lines=json_log)
     certificate = Certificate(tls_certificate, tls_key) if tls_certificate and tls_key else None
     listening = listen(host, port)
     scheme = "https" if certificate else "http"

@@ -19,6 +19,7 @@ from fastapi.security import HTTPBearer
 import med2e3
 from med2e3.engine.backend import Backend, Status
 from med2e3.engine.gate import CLIENT_KEY, Body, Gate
+from med2e3.engine.metrics import METRICS, METRICS_MEDIA_TYPE, MeteredBackend
 from med2e3.engine.problems import add_problem_handlers, documented
 from med2e3.engine.questions import Answer, Questions
 from med2e3.engine.schemas import (
@@ -99,6 +100,7 @@ def create_app(backend: Backend, settings: Settings) -> FastAPI:
         backend: answers; started and closed with the service.
         settings: token and limits.
     """
+    backend = metered = MeteredBackend(backend)
     shelf = Shelf(backend, settings.limits)
     questions = Questions(backend, shelf, settings.limits)
 
@@ -134,6 +136,7 @@ def create_app(backend: Backend, settings: Settings) -> FastAPI:
     app.add_middleware(Gate, settings=settings)
     add_problem_handlers(app)
     _add_state(app, backend, settings)
+    _add_metrics(app, metered)
     _add_model(app, backend, settings)
     _add_volumes(app, shelf, settings)
     _add_questions(app, questions, settings)
@@ -182,6 +185,13 @@ def _add_state(app: FastAPI, backend: Backend, settings: Settings) -> None:
     async def capabilities() -> CapabilitiesOut:
         """The model, its device and memory, its licence and notice, and the limits."""
         return _capabilities(backend.status(), settings)
+
+
+def _add_metrics(app: FastAPI, metered: MeteredBackend) -> None:
+    @app.get(METRICS, include_in_schema=False)  # of Prometheus' format, not of this interface
+    async def metrics() -> Response:
+        """Numbers for operators; from this computer without a token."""
+        return Response(metered.text(), media_type=METRICS_MEDIA_TYPE)
 
 
 def _add_model(app: FastAPI, backend: Backend, settings: Settings) -> None:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from med2e3.engine.metrics import METRICS
 from med2e3.engine.settings import Settings
 from med2e3.errors import InputError, Med2E3Error
 from med2e3.protocol import (
@@ -25,6 +26,7 @@ from med2e3.protocol import (
     VOLUMES,
     NotAuthorized,
     TooLarge,
+    is_loopback,
     major,
     mismatch,
     problem_of,
@@ -86,7 +88,7 @@ class Gate:
             raise mismatch(engine=API_VERSION, client=other[1])
         if theirs and major(theirs) != major(API_VERSION):
             raise mismatch(engine=API_VERSION, client=theirs)
-        if path not in _OPEN:
+        if path not in _OPEN and not (path == METRICS and _from_here(scope, headers)):
             given = headers.get("authorization", "")
             scheme, _, token = given.partition(" ")
             same = hmac.compare_digest(token.strip().encode(), self._token)
@@ -118,6 +120,18 @@ class Gate:
         status = status_of(error)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+
+def _from_here(scope: Scope, headers: Headers) -> bool:
+    """Whether a program on this computer asks, for itself and not for another computer.
+
+    A proxy is told by the headers it adds; a web page that reaches here under another name, by the
+    name.
+    """
+    client = scope.get("client")
+    passed_on = any(name in headers for name in ("forwarded", "x-forwarded-for", "via"))
+    name = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
+    return bool(client) and is_loopback(client[0]) and not passed_on and is_loopback(name)
 
 
 def _again(body: bytearray, receive: Receive) -> Receive:

@@ -8,9 +8,11 @@ addresses of clients, hashes of volumes, questions and answers.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import sys
 import traceback
+from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
@@ -47,6 +49,23 @@ class PlacesOnly(logging.Formatter):
         return "\n".join(lines)
 
 
+class JsonLines(PlacesOnly):
+    """Writes each entry as one line of JSON: time (UTC), level, logger, message, failure."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The entry in one line."""
+        time = datetime.fromtimestamp(record.created, UTC)
+        entry = {
+            "time": time.isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info and record.exc_info[0] is not None:
+            entry["failure"] = self.formatException(record.exc_info)
+        return json.dumps(entry)
+
+
 def log_to_file(folder: Path, pid: int) -> None:
     """Log to a bounded file of this process; old files of others are removed.
 
@@ -64,12 +83,16 @@ def log_to_file(folder: Path, pid: int) -> None:
         )
     except OSError:
         handler = logging.NullHandler()
-    _use(handler)
+    _use(handler, PlacesOnly(_FORMAT))
 
 
-def log_to_stderr() -> None:
-    """Log to standard error, as services of an operating system do."""
-    _use(logging.StreamHandler(sys.stderr))
+def log_to_stderr(*, json_lines: bool = False) -> None:
+    """Log to standard error, as services of an operating system do.
+
+    Args:
+        json_lines: one JSON object a line, for programs that collect logs.
+    """
+    _use(logging.StreamHandler(sys.stderr), JsonLines() if json_lines else PlacesOnly(_FORMAT))
 
 
 def report_loop_errors(loop: asyncio.AbstractEventLoop) -> None:
@@ -82,8 +105,8 @@ def report_loop_errors(loop: asyncio.AbstractEventLoop) -> None:
     loop.set_exception_handler(say)
 
 
-def _use(handler: logging.Handler) -> None:
-    handler.setFormatter(PlacesOnly(_FORMAT))
+def _use(handler: logging.Handler, formatter: logging.Formatter) -> None:
+    handler.setFormatter(formatter)
     for name in _OURS:
         logger = logging.getLogger(name)
         logger.handlers = [handler]
