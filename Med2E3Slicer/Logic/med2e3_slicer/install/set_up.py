@@ -1,0 +1,250 @@
+"""The set-up as a script calls it: check, build, cancel, count, remove. Shows no dialog.
+
+Knows which of these can happen at the same time and what must hold before a build; the steps of a
+build are known by :mod:`med2e3_slicer.install.build`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import qt
+
+from med2e3.errors import InputError, Med2E3Error, ResourceError
+from med2e3_slicer.install import checks, measuring, uv
+from med2e3_slicer.install.build import (
+    Build,
+    InstallError,
+    OnEnded,
+    OnProgress,
+    folder_command,
+)
+from med2e3_slicer.install.job import Job, Outcome
+from med2e3_slicer.install.places import Places, default_root
+from med2e3_slicer.install.recipe import Recipe
+from med2e3_slicer.install.stamp import EnvironmentState, environment_state
+
+_ASK_GPU = ("--query-gpu=name,driver_version,memory.total", "--format=csv,noheader,nounits")
+
+
+def _quiet(_sentence: str, _fraction: float | None) -> None:
+    """Tell nobody."""
+
+
+class SetUp:
+    """The engine's environment in one folder.
+
+    Methods whose names end in ``_async`` return at once and call back in Slicer's event loop; the
+    others wait for that while Slicer stays alive.
+
+    Args:
+        root: the folder; by default beside the models.
+        recipe: what the environment holds.
+    """
+
+    def __init__(self, root: Path | None = None, recipe: Recipe | None = None) -> None:
+        self.places = Places(root or default_root())
+        self.recipe = recipe or Recipe()
+        self._build: Build | None = None
+        self._jobs: list[Job] = []
+
+    @property
+    def state(self) -> EnvironmentState:
+        """What there is of the environment."""
+        return environment_state(self.places, self.recipe)
+
+    @property
+    def python(self) -> Path | None:
+        """The engine's Python; None until the environment is complete."""
+        ready = self.state in (EnvironmentState.READY, EnvironmentState.OUTDATED)
+        return self.places.python if ready else None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a build or a removal is under way."""
+        building = self._build is not None and not self._build.is_over
+        return building or any(not job.is_over for job in self._jobs)
+
+    @property
+    def needs_uv(self) -> bool:
+        """Whether uv has to be put into the folder first."""
+        return uv.find_uv(self.places) is None
+
+    # ---- checks ------------------------------------------------------------------------------
+
+    def check(self) -> list[checks.Check]:
+        """Look at this computer and wait for it; see :meth:`check_async`."""
+        found: list[checks.Check] = []
+        self._wait(lambda done: self.check_async(lambda all_: (found.extend(all_), done())))
+        return found
+
+    def check_async(self, on_done: Callable[[list[checks.Check]], None]) -> None:
+        """Look at GPU, memory, disk, path and proxy; changes nothing."""
+
+        def asked(outcome: Outcome) -> None:
+            gpus = checks.parse_gpus(outcome.details) if outcome.succeeded else None
+            on_done([checks.check_gpu(gpus), *self._quick_checks()])
+
+        program = shutil.which("nvidia-smi")
+        if program is None:
+            on_done([checks.check_gpu(None), *self._quick_checks()])
+            return
+        self._run([program, *_ASK_GPU], asked)
+
+    def _quick_checks(self) -> list[checks.Check]:
+        root = self.places.root
+        return [
+            checks.check_memory(measuring.total_memory()),
+            checks.check_disk(measuring.free_disk(root), self.recipe.disk_bytes),
+            checks.check_path(root, sys.platform),
+            checks.check_proxy(os.environ),
+        ]
+
+    # ---- building ----------------------------------------------------------------------------
+
+    def build(
+        self,
+        *,
+        offline: str | Path | None = None,
+        get_uv: bool = False,
+        on_progress: OnProgress = _quiet,
+    ) -> Path:
+        """Build the environment and wait for it; see :meth:`build_async`.
+
+        Returns:
+            The engine's Python.
+
+        Raises:
+            Med2E3Error: it could not be built, or was cancelled.
+        """
+        ends: list[Med2E3Error | None] = []
+        self._wait(
+            lambda done: self.build_async(
+                lambda error: (ends.append(error), done()),
+                offline=offline,
+                get_uv=get_uv,
+                on_progress=on_progress,
+            )
+        )
+        if ends[0] is not None:
+            raise ends[0]
+        return self.places.python
+
+    def build_async(
+        self,
+        on_ended: OnEnded,
+        *,
+        offline: str | Path | None = None,
+        get_uv: bool = False,
+        on_progress: OnProgress = _quiet,
+    ) -> None:
+        """Build the environment, or continue what was interrupted.
+
+        Args:
+            on_ended: called once, with None or with what happened.
+            offline: a folder of wheels to install from, without a network.
+            get_uv: allows putting uv into the folder when this computer has none; nothing is
+                installed into Slicer's own Python in any case.
+            on_progress: called with a sentence and a fraction or None.
+
+        Raises:
+            InputError: something is under way already, or the offline folder holds no wheels.
+            ResourceError: the disk is too small, or a path would be too long.
+        """
+        if self.is_busy:
+            raise InputError("The set-up is busy already.", hint="Wait for it or cancel it.")
+        folder = None if offline is None else Path(offline).expanduser()
+        if folder is not None and not (folder.is_dir() and any(folder.glob("*.whl"))):
+            raise InputError(
+                "The chosen folder holds no packages (files ending in .whl).",
+                hint="Choose the folder into which the packages were downloaded.",
+            )
+        for check in self._quick_checks():
+            if check.level is checks.Level.STOP:
+                raise ResourceError(check.sentence)
+        self._build = Build(self.places, self.recipe, folder, get_uv, on_progress, on_ended)
+        self._build.start()
+
+    def cancel(self) -> None:
+        """Stop the build; what was downloaded is kept, and the next build continues."""
+        if self._build is not None:
+            self._build.cancel()
+
+    # ---- disk --------------------------------------------------------------------------------
+
+    def count_async(self, on_counted: Callable[[int, int], None]) -> None:
+        """Count the files of the folder and their bytes; calls ``on_counted(files, bytes)``."""
+
+        def counted(outcome: Outcome) -> None:
+            words = outcome.details.split()
+            numbers = [int(word) for word in words if word.isdigit()]
+            on_counted(*(numbers if outcome.succeeded and len(numbers) == 2 else (0, 0)))
+
+        self._run(folder_command("count", self.places.root), counted)
+
+    def remove(self) -> None:
+        """Remove the folder and wait for it.
+
+        Raises:
+            Med2E3Error: not all of it could be removed.
+        """
+        ends: list[Med2E3Error | None] = []
+        self._wait(lambda done: self.remove_async(lambda error: (ends.append(error), done())))
+        if ends[0] is not None:
+            raise ends[0]
+
+    def remove_async(self, on_ended: OnEnded) -> None:
+        """Remove the environment, its downloads and uv; models stay. End the engine first.
+
+        Raises:
+            InputError: a build is under way.
+        """
+        if self.is_busy:
+            raise InputError("The set-up is busy.", hint="Cancel it first.")
+        self.places.stamp.unlink(missing_ok=True)  # half removed is not complete
+
+        def removed(outcome: Outcome) -> None:
+            on_ended(
+                None
+                if outcome.succeeded
+                else InstallError(
+                    "Not all files of the engine could be removed.",
+                    hint="End the engine and other programs that use them, then remove again.",
+                    detail=outcome.details,
+                )
+            )
+
+        places = self.places
+        mine = (places.environment, places.cache, places.pythons, places.tools)
+        self._run(folder_command("remove", *mine), removed)
+
+    def close(self) -> None:
+        """End everything that was started; for Slicer's exit."""
+        self.cancel()
+        for job in self._jobs:
+            job.cancel()
+
+    # ---- inside ------------------------------------------------------------------------------
+
+    def _run(self, command: list[str], on_ended: Callable[[Outcome], None]) -> None:
+        self._jobs = [job for job in self._jobs if not job.is_over]
+        job = Job(command, uv.clean_environment(), lambda _line: None, on_ended)
+        self._jobs.append(job)
+        job.start()
+
+    @staticmethod
+    def _wait(begin: Callable[[Callable[[], None]], None]) -> None:
+        loop = qt.QEventLoop()
+        over: list[bool] = []
+
+        def done() -> None:
+            over.append(True)
+            loop.quit()
+
+        begin(done)
+        if not over:
+            loop.exec_()
