@@ -11,7 +11,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from med2e3.devices import AUTO, DEVICE_NAMES, DTYPE_NAMES
+from med2e3.devices import AUTO, DEVICE_NAMES, PRECISION_NAMES
 from med2e3.volume import PLANES, PRESETS, SLICE_ORDERS
 
 
@@ -183,7 +183,8 @@ class AdvancedView:
         devices = {"cuda": _("NVIDIA GPU (CUDA)"), "mps": _("Apple GPU (MPS)"), "cpu": _("CPU")}
         precisions = {
             "float32": _("32 bit (float32)"), "bfloat16": _("16 bit (bfloat16)"),
-            "float16": _("16 bit (float16)"),
+            "float16": _("16 bit (float16)"), "int8": _("8 bit (int8)"),
+            "int4": _("4 bit (int4)"),
         }  # fmt: skip
         automatic = (AUTO, _("Automatic"))
         return {
@@ -202,7 +203,7 @@ class AdvancedView:
             "deviceSelector": [automatic, *((key, devices.get(key, key)) for key in DEVICE_NAMES)],
             "precisionSelector": [
                 automatic,
-                *((key, precisions.get(key, key)) for key in DTYPE_NAMES),
+                *((key, precisions.get(key, key)) for key in PRECISION_NAMES),
             ],
         }
 
