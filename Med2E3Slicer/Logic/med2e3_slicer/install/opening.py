@@ -50,7 +50,7 @@ def open_set_up(logic: Any, set_up: SetUp | None = None) -> Page:
         logic.use_local(python=python, keep=True)
 
     def end_engine() -> None:
-        logic.shutdown()
+        logic.engine.stop()
 
     page = Page(
         widget, slicer.util.childWidgetVariables(widget), set_up or SetUp(), ready, end_engine
