@@ -19,6 +19,7 @@ from med2e3.cli.doctor import doctor
 from med2e3.cli.evaluate import evaluate
 from med2e3.cli.evaluate_tables import evaluate_tables
 from med2e3.cli.failures import DEBUG_VARIABLE, show_error, show_unexpected
+from med2e3.cli.load_test import load_test
 from med2e3.cli.report import report
 from med2e3.cli.serve import serve
 from med2e3.cli.train import train
@@ -41,6 +42,7 @@ app.command()(evaluate_tables)
 app.command()(train)
 app.command()(ablate)
 app.command()(serve)
+app.command()(load_test)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 
