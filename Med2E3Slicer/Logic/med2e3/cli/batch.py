@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -79,29 +79,36 @@ def run_batch(
         InputError: when the results folder cannot be written.
         Med2E3Error: when the model cannot be loaded.
     """
-    _check_folder(results)
-    task = _fingerprint(questions, engine, settings)
+    check_folder(results)
+    task = fingerprint(questions, engine, settings)
     entries = [Entry(source.name) for source in sources]
     try:
         for number, (source, entry) in enumerate(zip(sources, entries, strict=True), start=1):
             if number > 1:
                 terminal.line()
             terminal.line(f"[{number}/{len(sources)}] {source.name}", style="bold")
-            _one(source, entry, results / source.name, task, questions, engine, settings, terminal)
+            answer_one(
+                source, entry, results / source.name, task, questions, engine, settings, terminal
+            )
             if entry.state is State.STOPPED:
                 break
     except KeyboardInterrupt:
         entry.state = State.STOPPED
     finally:
-        _write_summary(results, entries)
-    _show_summary(entries, engine, terminal)
+        write_summary(results, entries)
+    show_summary(entries, engine, terminal)
+    return exit_code(entries)
+
+
+def exit_code(entries: Iterable[Entry]) -> int:
+    """0, 1 when some volume failed, 130 when stopped by a person."""
     states = {entry.state for entry in entries}
     if State.STOPPED in states:
         return 130
     return 1 if State.FAILED in states else 0
 
 
-def _one(
+def answer_one(
     source: Source,
     entry: Entry,
     folder: Path,
@@ -157,7 +164,12 @@ def _failure_noted(entry: Entry, terminal: Terminal) -> Iterator[None]:
         terminal.remark(f"{entry.volume}: {entry.reason}")
 
 
-def _check_folder(results: Path) -> None:
+def check_folder(results: Path) -> None:
+    """Create the results folder and see whether it can be written.
+
+    Raises:
+        InputError: when it cannot.
+    """
     try:
         results.mkdir(parents=True, exist_ok=True)
         trial = results / ".trial"
@@ -171,7 +183,7 @@ def _check_folder(results: Path) -> None:
         ) from error
 
 
-def _fingerprint(questions: Sequence[Question], engine: AnyEngine, settings: Settings) -> str:
+def fingerprint(questions: Sequence[Question], engine: AnyEngine, settings: Settings) -> str:
     """Everything that decides the answers, besides the volume."""
     parts: dict[str, Any] = {
         "model": engine.record().sha256,
@@ -201,13 +213,15 @@ def _is_finished(folder: Path, outputs: Outputs, made_from: str) -> bool:
     )
 
 
-def _write_summary(results: Path, entries: Sequence[Entry]) -> None:
+def write_summary(results: Path, entries: Sequence[Entry]) -> None:
+    """Write what became of every volume into the results folder."""
     rows = [{"volume": e.volume, "state": str(e.state), "reason": e.reason} for e in entries]
     text = json.dumps({"volumes": rows}, indent=2, ensure_ascii=False)
     write_text(results / SUMMARY, text + "\n")
 
 
-def _show_summary(entries: Sequence[Entry], engine: AnyEngine, terminal: Terminal) -> None:
+def show_summary(entries: Sequence[Entry], engine: AnyEngine, terminal: Terminal) -> None:
+    """Count the outcomes, name the failures, and show the model's notice."""
     counts = {state: sum(entry.state is state for entry in entries) for state in State}
     parts = [f"{count} {state}" for state, count in counts.items() if count]
     terminal.line()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from med2e3.asking import Question
 from med2e3.cli.batch import run_batch
+from med2e3.cli.batch_processes import Workers, run_batch_in_processes
 from med2e3.cli.engine import AnyEngine
 from med2e3.cli.folders import Source, as_one_volume, find_volumes
 from med2e3.cli.outputs import Outputs
@@ -28,6 +29,7 @@ def do_job(
     outputs: Outputs,
     results: Path | None,
     quiet: bool,
+    workers: Workers | None = None,
 ) -> int:
     """Answer the questions for a volume or for a folder of volumes.
 
@@ -39,6 +41,7 @@ def do_job(
         outputs: files for one volume.
         results: folder of results; with it every volume gets its own folder.
         quiet: show answers and notices only.
+        workers: share the volumes out among processes; needs ``results``.
 
     Returns:
         The exit code.
@@ -55,7 +58,16 @@ def do_job(
                     "--csv and --figure have no meaning with it.",
                     hint="Leave them out; the same files are written to each folder.",
                 )
+            if workers is not None:
+                return run_batch_in_processes(
+                    sources, results, questions, engine, settings, terminal, workers
+                )
             return run_batch(sources, results, questions, engine, settings, terminal)
+        if workers is not None:
+            raise InputError(
+                "--processes shares out the volumes of a folder.",
+                hint="Say with --output RESULTS where their results are to go.",
+            )
         if len(sources) > 1:
             one = as_one_volume(volume, sources)
             sources = [one] if one else sources

@@ -11,6 +11,7 @@ import typer
 
 from med2e3.asking import Question
 from med2e3.cli import options
+from med2e3.cli.batch_processes import Workers
 from med2e3.cli.engine_elsewhere import choose_engine
 from med2e3.cli.job import do_job
 from med2e3.cli.outputs import Outputs
@@ -44,6 +45,16 @@ def report(
     figure: options.FigureFile = None,
     csv: options.CsvFile = None,
     output: options.ResultsFolder = None,
+    processes: Annotated[
+        int,
+        typer.Option(
+            "--processes",
+            metavar="N",
+            min=1,
+            max=256,
+            help="Share a folder's volumes out among N processes, each with its own model.",
+        ),
+    ] = 1,
     quiet: options.Quiet = False,
 ) -> None:
     """Write a report of a CT volume and show which slices the model attended to."""
@@ -67,5 +78,6 @@ def report(
         outputs=Outputs(json_file, csv, figure),
         results=output,
         quiet=quiet,
+        workers=Workers(processes, engine, model, device, dtype) if processes > 1 else None,
     )
     raise typer.Exit(code)

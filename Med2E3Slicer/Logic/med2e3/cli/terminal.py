@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
@@ -33,14 +34,15 @@ class Terminal:
 
     Args:
         quiet: show answers and notices only.
+        to: gets both instead.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, to: TextIO | None = None) -> None:
         self.quiet = quiet
         # nothing is wrapped into a file or a pipe, so that it can be searched and compared
-        self._out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-        self._err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
-        self._glyphs = Glyphs.of(sys.stdout)
+        say = partial(Console, file=to, highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self._out, self._err = say(), say(stderr=to is None)
+        self._glyphs = Glyphs.of(to or sys.stdout)
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._at_line_start = True
