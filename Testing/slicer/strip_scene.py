@@ -105,11 +105,6 @@ class Scene:
     def __init__(self, application: Any) -> None:
         self.application = application
         self.layout = application.app.layoutManager()
-        for name in self.layout.sliceViewNames():
-            # as in Slicer; VTK's own style would take all events between press and release
-            self.canvas(name).interactor().SetInteractorStyle(
-                application.vtk.vtkInteractorStyleUser()
-            )
         self.manager = StripManager.for_layout(self.layout, application.scene)
 
     def close(self) -> None:
