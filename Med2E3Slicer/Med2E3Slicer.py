@@ -119,6 +119,9 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self):
         """Called before the widget is deleted."""
         self.removeObservers()
+        opening = sys.modules.get("med2e3_slicer.install.opening")
+        if opening is not None:  # the set-up page was opened
+            opening.close_set_up()
         if self.panel is not None:
             self.panel.close()
             self.panel = None

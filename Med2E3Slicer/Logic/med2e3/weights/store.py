@@ -21,8 +21,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from med2e3.errors import InputError, ResourceError, WeightsError
 
 #: file in every installed model's folder that tells what was installed
@@ -97,6 +95,8 @@ class Store:
         Raises:
             WeightsError: another process holds it, or the store cannot be written.
         """
+        from filelock import FileLock, Timeout  # noqa: PLC0415 (Slicer's Python lacks it)
+
         path = self.root / "locks" / f"{checked_name(name)}.lock"
         lock = FileLock(path, timeout=0)
         try:

@@ -43,7 +43,11 @@ def open_set_up(logic: Any, set_up: SetUp | None = None) -> Page:
     window.windowTitle = _("Med2E3Slicer set-up")
     widget = slicer.util.loadUI(str(_UI))
     layout = qt.QVBoxLayout(window)
-    layout.addWidget(widget)
+    area = qt.QScrollArea()
+    area.setWidget(widget)
+    area.widgetResizable = True
+    area.frameShape = qt.QFrame.NoFrame
+    layout.addWidget(area)
     window.resize(_WIDTH, _HEIGHT)
 
     def ready(python: Path) -> None:
