@@ -52,3 +52,21 @@ def test_each_test_begins_with_an_empty_scene_and_the_keyboard(application, turn
     other.activateWindow()
     application.process()
     other.close()
+
+
+def test_views_are_kept_over_changes_of_the_layout(application):
+    layouts = application.slicer.vtkMRMLLayoutNode
+    manager = application.app.layoutManager()
+    red = manager.sliceWidget("Red")
+    application.add_volume()
+    for layout in (
+        layouts.SlicerLayoutOneUpRedSliceView,
+        layouts.SlicerLayoutThreeOverThreeView,
+        layouts.SlicerLayoutFourUpPlotView,
+        layouts.SlicerLayoutFourUpView,
+    ):
+        manager.setLayout(layout)
+        application.process()
+        application.app.sendPostedEvents(None, application.qt.QEvent.DeferredDelete)
+        assert manager.sliceWidget("Red") is red
+        assert application.pixels(red.sliceView().VTKWidget()).max() > 200

@@ -74,7 +74,11 @@ class qSlicerLayoutManager(QtCore.QObject):
             return
         self._described = description
         self._clear_frame()
-        self._frame = self._build(ElementTree.fromstring(description))
+        # a frame around the views: a layout of one view must not be that view, which is kept
+        self._frame = QtWidgets.QWidget()
+        framed = QtWidgets.QVBoxLayout(self._frame)
+        framed.setContentsMargins(0, 0, 0, 0)
+        framed.addWidget(self._build(ElementTree.fromstring(description)))
         self._viewport.layout().addWidget(self._frame)
         self.layoutChanged.emit(self._node.GetViewArrangement())
 
