@@ -27,6 +27,7 @@ from med2e3.protocol import (
 
 _START_S = 120.0
 _END_S = 10.0
+_SEEN_S = 2.0
 
 
 class LocalEngine:
@@ -81,7 +82,7 @@ class LocalEngine:
             remote.wait_until_ready()
             yield from remote.ask(volume, question, options, cancel=cancel)
         except EngineUnreachable as error:
-            if process is None or process.poll() is None:
+            if process is None or not _has_ended(process):
                 raise
             raise EngineUnreachable(
                 "The engine's process ended unexpectedly.",
@@ -132,6 +133,13 @@ class LocalEngine:
                 hint="Install the engine again.",
                 detail=repr(error),
             ) from error
+
+
+def _has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a child is gone; its connections break a moment before that can be seen."""
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_SEEN_S)
+    return process.returncode is not None
 
 
 def _first_line(process: subprocess.Popen[bytes]) -> Hello:
