@@ -20,7 +20,7 @@ import psutil
 LOGIC = Path(__file__).resolve().parents[2] / "Med2E3Slicer" / "Logic"
 TOKEN = "a-token-of-the-tests-1234"
 #: a machine that is busy with other things
-PATIENCE_S = 120.0
+PATIENCE_S = 400.0
 
 
 def settings_file(qt: Any, folder: Path) -> Any:
