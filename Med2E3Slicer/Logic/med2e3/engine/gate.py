@@ -99,8 +99,8 @@ class Gate:
                 )
         word = headers.get(CLIENT_HEADER)
         if word is None:
-            host = scope["client"][0] if scope.get("client") else "unknown"
-            word = f"address {host}"
+            address = scope.get("client") or ("unknown", 0)
+            word = f"address {address[0]}"
         elif not _CLIENT_WORD.fullmatch(word):
             raise InputError(
                 f"The header {CLIENT_HEADER} must be 1 to 64 letters, digits or any of '._~-'."
@@ -131,7 +131,9 @@ def _from_here(scope: Scope, headers: Headers) -> bool:
     client = scope.get("client")
     passed_on = any(name in headers for name in ("forwarded", "x-forwarded-for", "via"))
     name = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
-    return bool(client) and is_loopback(client[0]) and not passed_on and is_loopback(name)
+    if client is None or passed_on:
+        return False
+    return is_loopback(client[0]) and is_loopback(name)
 
 
 def _again(body: bytearray, receive: Receive) -> Receive:
