@@ -12,7 +12,7 @@ import pytest
 LOGIC = Path(__file__).resolve().parents[3] / "Med2E3Slicer" / "Logic"
 LIGHT_PARTS = (
     "errors", "notice", "atomic", "devices", "sizes", "model_info", "palette", "volume", "asking",
-    "record",
+    "record", "protocol", "client",
 )  # fmt: skip
 LIGHT_PACKAGES = {"med2e3", "numpy", "SimpleITK"}
 

@@ -73,7 +73,6 @@ def serve(
     if (tls_certificate is None) != (tls_key is None):
         raise InputError("TLS needs both --tls-certificate and --tls-key.")
     _check_model(chosen)
-    _need_packages()
     from med2e3.engine.logs import log_to_stderr  # noqa: PLC0415
     from med2e3.engine.serving import Certificate, listen, port_of  # noqa: PLC0415
     from med2e3.engine.serving import serve as run  # noqa: PLC0415
@@ -105,7 +104,6 @@ def _serve_child(model: str | None, device: str, precision: str) -> None:
     ended = threading.Event()
     try:
         _check_model(model)
-        _need_packages()
         from med2e3.engine.logs import log_to_file  # noqa: PLC0415
         from med2e3.engine.serving import listen, port_of, when_parent_is_gone  # noqa: PLC0415
         from med2e3.engine.serving import serve as run  # noqa: PLC0415
@@ -164,17 +162,6 @@ def _check_model(model: str | None) -> None:
     if model is not None:
         read_model_info(resolve_model(model))
 
-
-def _need_packages() -> None:
-    try:
-        import fastapi  # noqa: F401, PLC0415
-        import uvicorn  # noqa: F401, PLC0415
-    except ImportError as error:
-        raise InputError(
-            "The packages of the service are not installed.",
-            hint="Run: pip install 'med2e3[serve]'",
-            detail=repr(error),
-        ) from error
 
 
 def _silence() -> None:
