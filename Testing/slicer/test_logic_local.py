@@ -188,7 +188,8 @@ def test_the_engine_is_killed_while_it_answers(application, logic, moment):
             kill(killed[0])
 
     heard.react = react
-    ask(application, logic, volume, heard, max_new_tokens=8)
+    # words at random, so that the answer is long and the engine is killed in its middle
+    ask(application, logic, volume, heard, max_new_tokens=150, temperature=4.0, seed=1)
     assert heard.calls.count("restarted") == 1
     assert "".join(heard.words) == heard.exchange.answer
     assert len(logic.exchanges(volume)) == 1
@@ -201,7 +202,8 @@ def test_the_engine_is_killed_again_and_again(application, logic):
 
     heard = Heard()
     heard.react = lambda name: name == "token" and logic.engine.pid and kill(logic.engine.pid)
-    run = ask(application, logic, application.add_volume(), heard)
+    options = {"max_new_tokens": 150, "temperature": 4.0, "seed": 1}
+    run = ask(application, logic, application.add_volume(), heard, **options)
     assert heard.calls.count("restarted") == 1, "asked again once and no more"
     assert heard.error.code == "engine"
     assert "crashed" in str(heard.error)
@@ -227,7 +229,8 @@ def test_only_the_process_with_the_model_is_killed(application, logic):
                 child.kill()
 
     heard.react = react
-    ask(application, logic, volume, heard, max_new_tokens=8)
+    ask(application, logic, volume, heard, max_new_tokens=150, temperature=4.0, seed=1)
+    assert heard.calls.count("restarted") == 1
     assert killed, "the engine keeps the model in a process of its own"
     assert heard.exchange.answer
     assert logic.engine.pid == engine
