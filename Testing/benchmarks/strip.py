@@ -1,9 +1,9 @@
 """What the strip costs: frames of a slice view with it and without it, alternately in one run.
 
-Draws offscreen with slicer-core, without the Slicer application. Three cases: a frame in which
-nothing of the strip changed, a frame after scrolling (the marker moves, the strip is laid out
-again), and the same with two exchanges side by side and a cell under the mouse. Times are processor
-time of the process, which other programs on the machine do not lengthen by their own share.
+Draws offscreen with slicer-core, without the Slicer application. Four cases: a frame in which
+nothing of the strip changed; a frame after scrolling (the marker moves); with two exchanges side by
+side, the frame in which the card of a cell appears under the mouse; and scrolling while it is
+there. Times are processor time of the process, to which other programs on the machine do not add.
 
     python Testing/benchmarks/strip.py --json strip.json
 """
@@ -102,7 +102,11 @@ class View:
 
 
 def compare(
-    view: View, strip: SliceStrip, before: Callable[[int], None], frames: int
+    view: View,
+    strip: SliceStrip,
+    before: Callable[[int], None],
+    frames: int,
+    settle: Callable[[], None] | None = None,
 ) -> dict[str, Any]:
     """Frames with and without the strip, taken in turn."""
     times: dict[bool, list[float]] = {True: [], False: []}
@@ -110,6 +114,9 @@ def compare(
         for visible in (number % 2 == 0, number % 2 == 1):
             strip.visible = visible
             view.frame()  # what appearing and vanishing costs is not counted
+            if settle is not None:
+                settle()
+                view.frame()
             before(2 * number + visible)
             times[visible].append(view.frame())
     with_strip, without = statistics.median(times[True]), statistics.median(times[False])
@@ -146,8 +153,7 @@ def main() -> None:
         share = (number // 2) % 50 / 50
         view.logic.SetSliceOffset(limits[0] + share * (limits[1] - limits[0]))
 
-    def scroll_hovered(number: int) -> None:
-        scroll(number)
+    def hover(_number: int = 0) -> None:
         place = strip.cell_middle(20, 1)
         if place is not None:
             view.interactor.SetEventInformation(round(place[0]), round(place[1]))
@@ -165,7 +171,8 @@ def main() -> None:
         "scrolled": compare(view, strip, scroll, arguments.frames),
     }  # fmt: skip
     strip.show(first, second)
-    measured["two_scrolled_hovered"] = compare(view, strip, scroll_hovered, arguments.frames)
+    measured["two_hover_begins"] = compare(view, strip, hover, arguments.frames)
+    measured["two_hovered_scrolled"] = compare(view, strip, scroll, arguments.frames, hover)
     text = json.dumps(measured, indent=2)
     print(text)
     if arguments.json:

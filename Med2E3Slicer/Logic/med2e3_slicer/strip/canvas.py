@@ -6,6 +6,7 @@ well under a millisecond for the hundred shapes of a strip.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -128,19 +129,23 @@ class Sheet:
 
     def text_size(self, words: str, *, size: int, bold: bool = False) -> tuple[int, int]:
         """Width and height that words take, in pixels."""
-        style = vtk.vtkTextProperty()
-        style.SetFontFamilyToArial()
-        style.SetFontSize(size)
-        style.SetBold(bold)
-        box = [0, 0, 0, 0]
-        dpi = self._renderer.GetRenderWindow().GetDPI()
-        vtk.vtkTextRenderer.GetInstance().GetBoundingBox(style, words, box, dpi)
-        return box[1] - box[0] + 1, box[3] - box[2] + 1
+        return _text_size(words, size, bold, self._renderer.GetRenderWindow().GetDPI())
 
     def remove(self) -> None:
         """Take everything out of the renderer."""
         for prop in (self._shapes, *self._texts):
             self._renderer.RemoveViewProp(prop)
+
+
+@functools.lru_cache(maxsize=256)
+def _text_size(words: str, size: int, bold: bool, dpi: int) -> tuple[int, int]:
+    style = vtk.vtkTextProperty()
+    style.SetFontFamilyToArial()
+    style.SetFontSize(size)
+    style.SetBold(bold)
+    box = [0, 0, 0, 0]
+    vtk.vtkTextRenderer.GetInstance().GetBoundingBox(style, words, box, dpi)
+    return box[1] - box[0] + 1, box[3] - box[2] + 1
 
 
 def _text_actor() -> Any:

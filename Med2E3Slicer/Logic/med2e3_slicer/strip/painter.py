@@ -125,11 +125,13 @@ def _paint_more(sheet: Sheet, column: Column, scale: float, ink: Ink, seen: floa
                                (ends[1] > axis.high + 1, axis.high, 1.0)):  # fmt: skip
         if not more:
             continue
-        base, tip = end + 2 * outward * scale, end + 7 * outward * scale
-        corners = [(middle - 5 * scale, base), (middle + 5 * scale, base), (middle, tip)]
-        if not axis.vertical:
-            corners = [(y, x) for x, y in corners]
-        sheet.polygon(corners, ink.letters, 0.8 * seen)
+        for grow, color in ((1.5 * scale, ink.halo), (0.0, ink.letters)):
+            base = end + outward * (2 * scale - grow / 2)
+            tip, half = end + outward * (7 * scale + grow), 5 * scale + 1.5 * grow
+            corners = [(middle - half, base), (middle + half, base), (middle, tip)]
+            if not axis.vertical:
+                corners = [(y, x) for x, y in corners]
+            sheet.polygon(corners, color, 0.8 * seen)
 
 
 def paint_marker(sheet: Sheet, column: Column, scale: float, ink: Ink, seen: float) -> None:
@@ -206,8 +208,8 @@ def paint_hover(sheet: Sheet, column: Column, index: int, view: ViewGeometry, in
     text = words.cell(column.shown, index)
     if column.name:
         text = f"{column.name}   {text}"
-    width, height = sheet.text_size(text, size=LETTERS)
-    width, height = width + 16 * scale, height * 1.12 + 12 * scale
+    text_width, text_height = sheet.text_size(text, size=LETTERS)
+    width, height = text_width + 16 * scale, text_height * 1.12 + 12 * scale
     middle = sum(along) / 2
     if column.axis.vertical:
         card_left, card_low = column.beside[0] - 14 * scale - width, middle - height / 2

@@ -77,7 +77,7 @@ class SliceStrip:
         self._sheet = Sheet(renderer, words=14)
         self._overlay = Sheet(renderer, words=1)
         self._frame_tag = renderer.AddObserver(vtk.vtkCommand.StartEvent, self._before_frame)
-        self._mouse: Mouse | None = Mouse(
+        self._mouse: Mouse[Cell] | None = Mouse(
             interactor,
             slice_logic,
             cell_at=self.cell_at,
