@@ -37,6 +37,22 @@ def _started() -> Any:
     return Session(app)
 
 
+def _own_modules() -> dict[str, Any]:
+    own = ("med2e3", "med2e3_slicer")
+    return {name: module for name, module in sys.modules.items() if name.split(".")[0] in own}
+
+
+@pytest.fixture(autouse=True)
+def _packages_stay() -> Iterator[None]:
+    """Tests that load the packages anew, as Slicer's Reload does, leave the others their own."""
+    before = _own_modules()
+    yield
+    if any(sys.modules.get(name) is not module for name, module in before.items()):
+        for name in _own_modules():
+            del sys.modules[name]
+        sys.modules.update(before)
+
+
 @pytest.fixture
 def application(_started: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """The application with an empty scene; the test fails for problems that it left.
