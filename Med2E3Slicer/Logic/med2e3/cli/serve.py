@@ -163,7 +163,6 @@ def _check_model(model: str | None) -> None:
         read_model_info(resolve_model(model))
 
 
-
 def _silence() -> None:
     """Send all further output of this process and its libraries nowhere.
 
