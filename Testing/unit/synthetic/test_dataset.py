@@ -95,13 +95,13 @@ def test_answers_agree_with_labels(phantoms: VolumeStore) -> None:
         if sample.question.startswith(("Is there a lesion in the", "Do you see a lesion")):
             organ = sample.question.rstrip("?").split()[-1]
             held = lesion is not None and HOLDERS[lesion["organ"]] == organ
-            assert sample.answer == ("yes" if held else "no")
+            assert sample.answer.lower() == ("yes" if held else "no")
             where = [LESION] if held else ORGANS[organ]
             assert all((np.isin(labels[i], where)).any() for i in sample.slices)
         elif sample.question.startswith(("Can you see", "Does this volume show")):
             organ = sample.question.rstrip("?").split()[-1]
             count = int(np.isin(labels, ORGANS[organ]).sum())
-            assert (count > 0) if sample.answer == "yes" else (count <= 10)
+            assert (count > 0) if sample.answer.lower() == "yes" else (count <= 10)
         elif sample.topic == "location":
             assert set(sample.slices) <= set(holds_lesion.tolist())
 
@@ -133,7 +133,7 @@ def test_answers_are_balanced(phantoms: VolumeStore) -> None:
     assert topics == {"plane", "phase", "organ", "abnormality", "location", "region"}
     for starts in (("Is there a focal", "Is there an abn", "Is there a lesion in this"),
                    ("Can you see", "Does this volume")):  # fmt: skip
-        answers = Counter(s.answer for s in samples if s.question.startswith(starts))
+        answers = Counter(s.answer.lower() for s in samples if s.question.startswith(starts))
         assert max(answers.values()) <= 0.55 * sum(answers.values())
 
 
@@ -144,3 +144,14 @@ def test_each_plane_topic_has_an_open_and_a_closed_form(phantoms: VolumeStore) -
     asked = {s.question for s in phantoms.samples()}
     assert "Which part of the body does this CT show?" in asked
     assert "Which structures are visible in this volume?" in asked
+
+
+def test_some_choices_begin_with_a_capital_and_the_answer_is_spelled_like_its_choice(
+    phantoms: VolumeStore,
+) -> None:
+    closed = [s for s in phantoms.samples() if s.task == "closed_vqa"]
+    capital = [s for s in closed if all(choice[0].isupper() for choice in s.choices)]
+    small = [s for s in closed if all(choice[0].islower() for choice in s.choices)]
+    assert len(capital) + len(small) == len(closed)
+    assert 0.15 * len(closed) < len(capital) < 0.45 * len(closed)
+    assert all(s.answer in s.choices for s in closed)
