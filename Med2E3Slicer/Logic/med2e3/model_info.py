@@ -8,6 +8,7 @@ from pathlib import Path
 
 from med2e3.devices import DTYPE_BYTES
 from med2e3.errors import CheckpointError
+from med2e3.notice import UNTRAINED_NOTICE
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ class ModelInfo:
     def parameters(self) -> int:
         """About how many numbers its weights hold."""
         return self.num_bytes // DTYPE_BYTES.get(self.dtype, 4)
+
+    @property
+    def notice(self) -> str | None:
+        """What must be said with its answers besides the general notice, or ``None``."""
+        return UNTRAINED_NOTICE if self.untrained else self.remark or None
 
 
 def read_model_info(folder: Path) -> ModelInfo:

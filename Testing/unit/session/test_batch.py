@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from fixtures.questions import QUESTIONS
 from fixtures.random_model import build
 from med2e3.asking import (
     Done,
@@ -20,7 +21,6 @@ from med2e3.asking import (
     Question,
     Scores,
     Token,
-    Turn,
 )
 from med2e3.errors import DeviceLostError, NumericalError, ResourceError
 from med2e3.session import Session
@@ -28,13 +28,6 @@ from med2e3.session.batch import Batch
 from med2e3.session.batch_answer import Answer
 from med2e3.weights import resolve_model
 
-QUESTIONS = [
-    Question.report(),
-    Question("Where is the nodule?"),
-    Question("Is there free fluid?\n<image3d>"),
-    Question("Which plane?", choices=("axial", "coronal", "sagittal")),
-    Question("Where?", history=(Turn("Which organ is abnormal?", "The liver."),)),
-]
 Asked = tuple[Any, Question, GenerationOptions]
 
 

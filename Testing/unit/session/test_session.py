@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from fixtures.questions import QUESTIONS
 from fixtures.random_model import build
 from med2e3.asking import (
     Done,
@@ -23,20 +24,11 @@ from med2e3.asking import (
     Scores,
     Stage,
     Token,
-    Turn,
 )
 from med2e3.errors import CheckpointError, InputError, Med2E3Error, ResourceError
 from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
 from med2e3.model.tokenization import TextCodec
 from med2e3.session import Session
-
-QUESTIONS = [
-    Question.report(),
-    Question("Where is the nodule?"),
-    Question("Is there free fluid?\n<image3d>"),
-    Question("Which plane?", choices=("axial", "coronal", "sagittal")),
-    Question("Where?", history=(Turn("Which organ is abnormal?", "The liver."),)),
-]
 
 
 def answer(session: Session, volume: Any, question: Question, **options: Any) -> Done:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Protocol
 from med2e3.asking import Event, GenerationOptions, Question
 from med2e3.client import VolumeInput
 from med2e3.devices import AUTO, DEVICE_NAMES, PRECISION_NAMES
+from med2e3.engine.loaded import model_record
 from med2e3.errors import InputError
 from med2e3.model_info import read_model_info
-from med2e3.notice import UNTRAINED_NOTICE, whole_notice
+from med2e3.notice import whole_notice
 from med2e3.record import ModelRecord
-from med2e3.weights import model_identity, resolve_model
+from med2e3.weights import resolve_model
 
 if TYPE_CHECKING:
     from med2e3.session import Session
@@ -138,20 +139,9 @@ class Engine:
     def record(self) -> ModelRecord:
         """Which model this is; large weights that were never checked take a moment to read."""
         if self._record is None:
-            identity = model_identity(self.folder)
-            self._record = ModelRecord(
-                name=identity.name,
-                revision=identity.revision,
-                sha256=identity.sha256,
-                untrained=self.info.untrained,
-                notice=self._about_the_model,
-            )
+            self._record = model_record(self.folder)
         return self._record
 
     def notice(self) -> str:
         """What must be shown with every answer."""
-        return whole_notice(self._about_the_model)
-
-    @property
-    def _about_the_model(self) -> str | None:
-        return UNTRAINED_NOTICE if self.info.untrained else self.info.remark or None
+        return whole_notice(self.info.notice)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from med2e3.model_info import read_model_info
-from med2e3.notice import UNTRAINED_NOTICE
 from med2e3.record import ModelRecord
 from med2e3.weights import EMBEDDED_NAME, load_catalogue, model_identity
 
@@ -30,7 +29,7 @@ def model_record(folder: Path) -> ModelRecord:
         revision=identity.revision,
         sha256=identity.sha256,
         untrained=info.untrained,
-        notice=UNTRAINED_NOTICE if info.untrained else info.remark or None,
+        notice=info.notice,
     )
 
 
