@@ -105,6 +105,8 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.StartCloseEvent, self.on_scene_closes)
         self.addObserver(scene, scene.EndCloseEvent, self.on_scene_changed)
         self.addObserver(scene, scene.EndImportEvent, self.on_scene_changed)
+        # while the views still exist: modules are unloaded after the main window is gone
+        slicer.app.connect("aboutToQuit()", self.cleanup)
         self.open_parameters()
 
     def enter(self):
@@ -119,6 +121,7 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self):
         """Called before the widget is deleted."""
         self.removeObservers()
+        slicer.app.disconnect("aboutToQuit()", self.cleanup)
         opening = sys.modules.get("med2e3_slicer.install.opening")
         if opening is not None:  # the set-up page was opened
             opening.close_set_up()
@@ -144,7 +147,9 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             return
         parameters = self.logic.getParameterNode()
         if parameters.inputVolume is None:
-            parameters.inputVolume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+            from med2e3_slicer.panel.volume_notes import usual_volume  # noqa: PLC0415
+
+            parameters.inputVolume = usual_volume()
         self.panel.set_scene_parameters(parameters)
 
     def on_scene_closes(self, _caller, _event):

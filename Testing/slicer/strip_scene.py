@@ -128,9 +128,14 @@ class Scene:
         rows = np.frombuffer(image.constBits(), np.uint8).reshape(height, line).copy()
         return rows[:, : 3 * width].reshape(height, width, 3)
 
+    def view_names(self) -> list[str]:
+        """The slice views that are shown now."""
+        names = self.layout.sliceViewNames()
+        return [name for name in names if self.node(name).IsMappedInLayout()]
+
     def draw(self) -> None:
         """Draw all views now."""
-        for name in self.layout.sliceViewNames():
+        for name in self.view_names():
             self.layout.sliceWidget(name).sliceView().forceRender()
         self.application.process()
 

@@ -8,8 +8,8 @@ import pytest
 def test_the_volume_is_drawn_in_three_views(application):
     application.add_volume()
     manager = application.app.layoutManager()
-    assert manager.sliceViewNames() == ("Red", "Green", "Yellow")
-    for name in manager.sliceViewNames():
+    assert set(manager.sliceViewNames()) >= {"Red", "Green", "Yellow"}
+    for name in ("Red", "Green", "Yellow"):
         picture = application.pixels(application.slice_view(name).VTKWidget())
         assert picture.max() > 200
         assert picture.min() == 0

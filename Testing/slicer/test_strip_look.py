@@ -191,7 +191,7 @@ def test_views_come_and_go_with_the_layout(application: Any, scene: Scene) -> No
     three_over_three = application.slicer.vtkMRMLLayoutNode.SlicerLayoutThreeOverThreeView
     scene.layout.setLayout(three_over_three)
     application.process()
-    names = scene.layout.sliceViewNames()
+    names = scene.view_names()
     assert len(names) == 6
     application.slicer.util.setSliceViewerLayers(background=planted.node, fit=True)
     scene.draw()

@@ -144,7 +144,7 @@ def test_linked_views_follow_and_others_stay(
     scene.layout.setLayout(application.slicer.vtkMRMLLayoutNode.SlicerLayoutThreeOverThreeView)
     application.process()
     application.slicer.util.setSliceViewerLayers(background=planted.node, fit=True)
-    names = scene.layout.sliceViewNames()
+    names = scene.view_names()
     axial = [name for name in names if scene.node(name).GetOrientation() == "Axial"]
     assert len(axial) == 2
     first = axial[0]

@@ -35,6 +35,8 @@ class AnswerActions:
     hotter: Callable[[], None]
     cooler: Callable[[], None]
     strip_clicked: Callable[[float], None]
+    show_strips: Callable[[bool], None]
+    show_plot: Callable[[bool], None]
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ class AnswerView:
         ui.answerStripLabel.setCursor(qt.QCursor(qt.Qt.PointingHandCursor))
         self._add_buttons()
         ui.answerEdit.connect("textChanged()", self._on_text)
+        ui.stripsCheckBox.connect("toggled(bool)", self._on_strips)
+        ui.plotCheckBox.connect("toggled(bool)", self._on_plot)
         self.clear()
         self.restyle()
 
@@ -137,6 +141,13 @@ class AnswerView:
         ui.hotLabel.toolTip = tool_tip
         ui.hotterButton.enabled = not first
         ui.coolerButton.enabled = not last
+
+    def show_displays(self, strips: bool, plot: bool) -> None:
+        """Whether strips and plot are shown, without telling anybody."""
+        self._quiet = True
+        self._ui.stripsCheckBox.checked = strips
+        self._ui.plotCheckBox.checked = plot
+        self._quiet = False
 
     def set_reviewed(self, reviewed: bool) -> None:
         """Show the mark, or none."""
@@ -199,6 +210,14 @@ class AnswerView:
             edit.setFocus()
         if self._actions and not self._quiet:
             self._actions.editing(checked)
+
+    def _on_strips(self, checked: bool) -> None:
+        if self._actions and not self._quiet:
+            self._actions.show_strips(checked)
+
+    def _on_plot(self, checked: bool) -> None:
+        if self._actions and not self._quiet:
+            self._actions.show_plot(checked)
 
     def _on_reviewed(self, checked: bool) -> None:
         if self._actions and not self._quiet:

@@ -13,7 +13,7 @@ import slicer
 
 from med2e3.errors import InputError
 from med2e3.record import Exchange
-from med2e3_slicer.plot import ScorePlot
+from med2e3_slicer.plot import PlotPane, ScorePlot
 from med2e3_slicer.records import StoredExchange, slice_map_of
 from med2e3_slicer.strip import Shown, StripManager
 
@@ -29,8 +29,11 @@ class StripDisplay:
 
     def __init__(self, jumped: Callable[[int], None] = lambda index: None) -> None:
         self.jumped = jumped
+        self.plot_closed: Callable[[], None] = lambda: None
         self._strips: StripManager | None = None
         self._plot: ScorePlot | None = None
+        self._pane: PlotPane | None = None
+        self._strips_visible = True
         self._jumping = False
 
     def show(self, stored: StoredExchange) -> None:
@@ -58,8 +61,34 @@ class StripDisplay:
         """Show a model slice in the slice views."""
         self._jump(index)
 
+    def set_strips_visible(self, visible: bool) -> None:
+        """Show or hide the strips in the views."""
+        self._strips_visible = visible
+        if self._strips is not None:
+            self._strips.visible = visible
+
+    @property
+    def plot_is_open(self) -> bool:
+        """Whether Slicer's plot view shows the scores."""
+        return self._pane is not None and self._pane.is_open
+
+    def open_plot(self) -> int | None:
+        """Show the plot beside the views; returns the layout to go back to, if it changed."""
+        if self._pane is None:
+            self._pane = PlotPane(
+                slicer.mrmlScene,
+                lambda: self.plot_closed(),  # noqa: PLW0108 (it is set later)
+            )
+        return self._pane.open(self.plot.chart)
+
+    def close_plot(self, layout: int | None) -> None:
+        """Take the plot away and go back to a layout, if the person chose no other meanwhile."""
+        if self._pane is not None:
+            self._pane.close(layout)
+
     def close(self) -> None:
         """Leave the views as if nothing had been there."""
+        self.close_plot(None)
         if self._strips is not None:
             self._strips.cleanup()
             self._strips = None
@@ -73,6 +102,7 @@ class StripDisplay:
         manager = slicer.app.layoutManager()
         if self._strips is None and manager is not None:
             self._strips = StripManager.for_layout(manager, slicer.mrmlScene)
+            self._strips.visible = self._strips_visible
             self._strips.on_jump(self._on_jump)
         return self._strips
 
@@ -94,6 +124,8 @@ class StripDisplay:
             self.clear()
             return
         self.plot.show(*shown)
+        if self._pane is not None:
+            self._pane.follow(self.plot.chart)
         if self.strips is not None:
             self.strips.show(*shown, volume_id=volume_id or "")
 

@@ -27,6 +27,7 @@ from .ports import ModelChoice, Order, VolumeNotes
 from .question_view import QuestionActions, QuestionView
 from .state import EnginePlace
 from .style import dress_quiet
+from .view_choices import ViewChoices
 
 if TYPE_CHECKING:
     from .parameters import PanelParameters
@@ -117,14 +118,15 @@ class Panel:
     def close(self) -> None:
         """The end: nothing is heard any more."""
         self.presenter.abandon()
+        self._stop_parameters()
+        self._parameters, self._quiet = None, True
+        self.views.close()
+        self.widget.setMRMLScene(None)
         for timer in (self._tick, self._draft_timer, self._examine_timer, self._restyle_timer):
             timer.stop()
         self.exchanges.close()
         self._parts.display.close()
         self._end_engine()
-        self._stop_parameters()
-        self._parameters, self._quiet = None, True
-        self.widget.setMRMLScene(None)
 
     # ---- the form ------------------------------------------------------------------------
 
@@ -170,6 +172,7 @@ class Panel:
         self.answer = AnswerView(self.ui)
         self.listing = ExchangesView(self.ui)
         self.advanced = AdvancedView(self.ui)
+        self.views = ViewChoices(self._parts.display, self.answer)
 
     def _make_presenters(self) -> None:
         parts = self._parts
@@ -191,6 +194,7 @@ class Panel:
         self.answer.bind(AnswerActions(
             self._on_edited, self._on_editing, exchanges.set_reviewed, exchanges.copy,
             exchanges.save, exchanges.hotter, exchanges.cooler, exchanges.strip_clicked,
+            self.views.set_strips, self.views.set_plot,
         ))  # fmt: skip
         self.listing.bind(
             ExchangesActions(exchanges.choose, exchanges.set_comparing, exchanges.remove)
@@ -324,6 +328,7 @@ class Panel:
                 parameters.window, parameters.plane, parameters.sliceOrder,
                 parameters.longestAnswer, parameters.temperature, parameters.seed,
             ))  # fmt: skip
+        self.views.read(parameters)
         self._quiet = False
         self._examine_timer.start()
         self._set_state()

@@ -160,6 +160,21 @@ class Display(Protocol):
 
     #: called with the model slice that a person chose in a view
     jumped: Callable[[int], None]
+    #: called when the person chose a layout without a plot view
+    plot_closed: Callable[[], None]
+
+    def set_strips_visible(self, visible: bool) -> None:
+        """Show or hide the strips in the views."""
+
+    @property
+    def plot_is_open(self) -> bool:
+        """Whether Slicer's plot view shows the scores."""
+
+    def open_plot(self) -> int | None:
+        """Show the plot beside the views; returns the layout to go back to, if it changed."""
+
+    def close_plot(self, layout: int | None) -> None:
+        """Take the plot away and go back to a layout, if the person chose no other meanwhile."""
 
     def clear(self) -> None:
         """Show none."""

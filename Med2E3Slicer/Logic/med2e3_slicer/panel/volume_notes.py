@@ -34,7 +34,10 @@ def _summary(volume: Any) -> str:
 
 
 def usual_volume() -> Any:
-    """The volume that the slice views show, else the scene's first one; None without any."""
+    """The volume that the slice views show, else the scene's first one; None without any.
+
+    Label maps and colour images are volumes to MRML, too, and are left out.
+    """
     selection = slicer.app.applicationLogic().GetSelectionNode()
     active = selection.GetActiveVolumeID() if selection is not None else None
     volumes = slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")

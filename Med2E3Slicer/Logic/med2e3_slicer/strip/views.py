@@ -7,6 +7,7 @@ know strips.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -57,13 +58,16 @@ class LayoutViews:
             widget = self._layout_manager.sliceWidget(name)
             if widget is None or widget.sliceLogic() is None:
                 continue
+            # Slicer names every view that it ever made, also those that no layout shows now
+            if not widget.mrmlSliceNode().IsMappedInLayout():
+                continue
             view = widget.sliceView()
             window = view.renderWindow()
             renderer = window.GetRenderers().GetItemAsObject(0)
             interactor = window.GetInteractor()
             if renderer is not None and interactor is not None:
                 found.append(
-                    SliceView(name, renderer, interactor, widget.sliceLogic(), view.scheduleRender)
+                    SliceView(name, renderer, interactor, widget.sliceLogic(), _drawing(view))
                 )
         return found
 
@@ -75,6 +79,16 @@ class LayoutViews:
 
         self._layout_manager.connect("layoutChanged(int)", layout_changed)
         return lambda: self._layout_manager.disconnect("layoutChanged(int)", layout_changed)
+
+
+def _drawing(view: Any) -> Callable[[], None]:
+    """Draws a view soon; does nothing once Slicer has deleted it, as it does when it exits."""
+
+    def draw() -> None:
+        with suppress(ValueError):  # PythonQt's for a method of a deleted widget
+            view.scheduleRender()
+
+    return draw
 
 
 class FixedViews:

@@ -19,6 +19,14 @@ from .base import View
 from .others import qMRMLPlotWidget, qMRMLTableWidget, qMRMLThreeDWidget
 from .slices import qMRMLSliceWidget
 
+#: how a view's widget gives its node
+NODES = {
+    "vtkMRMLSliceNode": "mrmlSliceNode",
+    "vtkMRMLViewNode": "mrmlViewNode",
+    "vtkMRMLPlotViewNode": "mrmlPlotViewNode",
+    "vtkMRMLTableViewNode": "mrmlTableViewNode",
+}
+
 
 @cpp_class
 class qSlicerLayoutManager(QtCore.QObject):
@@ -60,6 +68,7 @@ class qSlicerLayoutManager(QtCore.QObject):
     def _clear_frame(self) -> None:
         for key in self._shown:
             self._widgets[key].setParent(None)
+            self._view_node(key).SetMappedInLayout(False)
         self._shown = []
         if self._frame is not None:
             self._frame.setParent(None)
@@ -103,8 +112,12 @@ class qSlicerLayoutManager(QtCore.QObject):
             node = self._node.GetScene().GetSingletonNode(tag, name)
             self._widgets[key] = self._make(name, node)
         self._shown.append(key)
+        self._view_node(key).SetMappedInLayout(True)
         self._widgets[key].show()
         return self._widgets[key]
+
+    def _view_node(self, key: tuple[str, str]) -> Any:
+        return getattr(self._widgets[key], NODES[key[0]])()
 
     def _make(self, name: str, node: Any) -> Any:
         if name == "vtkMRMLSliceNode":
@@ -145,8 +158,8 @@ class qSlicerLayoutManager(QtCore.QObject):
     )
 
     def sliceViewNames(self) -> tuple[str, ...]:
-        """Return the names of the slice views in the layout."""
-        return tuple(key[1] for key in self._shown if key[0] == "vtkMRMLSliceNode")
+        """Return the names of all slice views that were ever made, as Slicer does."""
+        return tuple(key[1] for key in self._widgets if key[0] == "vtkMRMLSliceNode")
 
     def sliceWidget(self, name: str) -> Any:
         """Return a slice widget by name, or None."""
