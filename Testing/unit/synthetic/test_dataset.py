@@ -11,7 +11,7 @@ import pytest
 
 from med2e3.data import VolumeStore
 from med2e3.errors import InputError
-from med2e3.synthetic.anatomy import HOLDERS, LESION, ORGANS
+from med2e3.synthetic.anatomy import HOLDERS, ID, LESIONS, ORGANS
 from med2e3.synthetic.dataset import synthesize
 
 
@@ -87,8 +87,9 @@ def test_answers_agree_with_labels(phantoms: VolumeStore) -> None:
     for sample in phantoms.samples():
         entry, labels = phantoms.entries[sample.volume], phantoms.labels(sample.volume)
         lesion = entry.attributes["lesion"]
-        holds_lesion = np.flatnonzero((labels == LESION).any(axis=(1, 2)))
+        holds_lesion = np.flatnonzero(np.isin(labels, LESIONS).any(axis=(1, 2)))
         assert bool(len(holds_lesion)) == (lesion is not None)
+        assert lesion is None or ID[lesion["kind"]] in labels
         if sample.choices:
             assert sample.choices["ABCD".index(sample.answer_choice)] == sample.answer
             assert sample.target == f"{sample.answer_choice}. {sample.answer}"
@@ -96,7 +97,7 @@ def test_answers_agree_with_labels(phantoms: VolumeStore) -> None:
             organ = sample.question.rstrip("?").split()[-1]
             held = lesion is not None and HOLDERS[lesion["organ"]] == organ
             assert sample.answer.lower() == ("yes" if held else "no")
-            where = [LESION] if held else ORGANS[organ]
+            where = LESIONS if held else ORGANS[organ]
             assert all((np.isin(labels[i], where)).any() for i in sample.slices)
         elif sample.question.startswith(("Can you see", "Does this volume show")):
             organ = sample.question.rstrip("?").split()[-1]

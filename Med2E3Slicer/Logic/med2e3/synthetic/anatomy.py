@@ -6,6 +6,7 @@ Hounsfield units or wording of questions.
 
 from __future__ import annotations
 
+KINDS = ("nodule", "cyst", "calcification")
 #: name of each label value of a label array, value 0 first
 LABELS = (
     "background",
@@ -25,16 +26,16 @@ LABELS = (
     "ribs",
     "pelvic bones",
     "bowel",
-    "lesion",
+    *KINDS,
 )
 ID = {name: value for value, name in enumerate(LABELS)}
-LESION = ID["lesion"]
+#: the labels of lesions, in the order of `KINDS`
+LESIONS = tuple(ID[kind] for kind in KINDS)
 #: what lies in a voxel is not known
 UNKNOWN = 255
 
 REGIONS = ("chest", "abdomen", "pelvis")
 PHASES = ("non-contrast", "arterial", "portal venous", "delayed")
-KINDS = ("nodule", "cyst", "calcification")
 SIDES = ("right", "left")
 LEVELS = ("upper", "middle", "lower")
 

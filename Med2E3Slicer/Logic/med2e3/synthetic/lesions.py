@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK
 
-from med2e3.synthetic.anatomy import LESION, LEVELS, ORGAN_OF_LABEL
+from med2e3.synthetic.anatomy import ID, LEVELS, ORGAN_OF_LABEL
 from med2e3.synthetic.fields import Rng, smooth_field
 from med2e3.synthetic.scene import Float32, Lesion, Mask, Scene
 from med2e3.synthetic.view import LEVEL_MARGIN, SIDE_MARGIN, Raster
@@ -104,7 +104,7 @@ def _try(scene: Scene, rng: Rng, raster: Raster, organ: str | None, kind: str, p
     grain = rng.normal(0, 6, density.shape).astype(np.float32)
     scene.hu[box] += density * (value + grain - scene.hu[box])
     label = int(scene.labels[tuple(center)])
-    scene.labels[box][core] = LESION
+    scene.labels[box][core] = ID[kind]
     mask = np.zeros(place.shape, bool)
     mask[box] = core
     middle = scene.ijk_to_lps @ [*center[::-1], 1.0]

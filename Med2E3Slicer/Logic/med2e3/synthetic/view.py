@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from med2e3.synthetic.anatomy import LESION, LEVELS, ORGANS, SIDES
+from med2e3.synthetic.anatomy import LESIONS, LEVELS, ORGANS, SIDES
 from med2e3.synthetic.scene import Affine, Float32, Labels, Scene
 from med2e3.volume import ModelInput, prepare, volume_from_array
 from med2e3.volume.orientation import View, view_of
@@ -115,7 +115,7 @@ class Seen:
         """Whether the lesion can be seen: slices, pixels, and contrast to what is around it."""
         if not _CLEAR_SLICES[0] <= len(self.lesion_slices) <= _CLEAR_SLICES[1]:
             return False
-        lesion = self.labels == LESION
+        lesion = np.isin(self.labels, LESIONS)
         largest = int(np.argmax(lesion.sum(axis=(1, 2))))
         mask, picture = lesion[largest], self.voxels[largest]
         if min(np.ptp(np.argwhere(mask), axis=0)) + 1 < _CLEAR_PIXELS:
@@ -140,7 +140,7 @@ def see(scene: Scene, plane: str, window: tuple[float, float], size: tuple[int, 
     seen = prepare(volume, size, window=window, plane=plane)
     view = view_of(volume.ijk_to_lps, plane, "standard")
     labels = _follow(scene.labels, view, seen, size)
-    lesion = labels == LESION
+    lesion = np.isin(labels, LESIONS)
     slices = np.flatnonzero(lesion.sum(axis=(1, 2)) >= _LEAST_VOXELS)
     side = level = None
     if scene.lesion is not None and slices.size:
@@ -176,7 +176,8 @@ def _follow(labels: Labels, view: View, seen: ModelInput, size: tuple[int, int, 
             farther[-1] = mixed
     result: Labels = np.ascontiguousarray(cropped[np.ix_(*nearest)])
     others = cropped[np.ix_(farther[0], nearest[1], nearest[2])]
-    result[others == LESION] = LESION
+    lesion = np.isin(others, LESIONS)
+    result[lesion] = others[lesion]
     return result
 
 

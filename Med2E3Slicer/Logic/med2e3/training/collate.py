@@ -30,10 +30,20 @@ class Collator:
     Args:
         processor: the model's.
         config: the model's.
+        letter_weight: how much the letter of a choice counts among the tokens of its answer, while
+            every answer of the batch counts the same; None lets all tokens of the batch count the
+            same, as published.
     """
 
-    def __init__(self, processor: Med2E3Processor, config: Med2E3Config) -> None:
+    def __init__(
+        self,
+        processor: Med2E3Processor,
+        config: Med2E3Config,
+        *,
+        letter_weight: float | None = None,
+    ) -> None:
         self.processor = processor
+        self.letter_weight = letter_weight
         self.num_slices = config.num_slices
         self.context_length = config.context_length
         self.needs_question = config.uses_question_encoder or config.text_feature == "llm_embedding"
@@ -46,22 +56,41 @@ class Collator:
         Returns:
             ``pixel_values`` (V, 1, N, H, W), ``volume_index`` (B,), ``input_ids`` and ``labels``
             (B, L), ``question_ids`` and ``question_mask`` (B, Lq), ``slice_targets`` (B, N): each
-            row uniform over the slices that its scores are to find, or all 0 for none.
+            row uniform over the slices that its scores are to find, or all 0 for none; see also
+            :meth:`texts`.
         """
         rows = [(v, s) for v, example in enumerate(examples) for s in example.samples]
-        encoded = [self.encode(sample) for _, sample in rows]
-        pad = self.processor.tokenizer.pad_token_id or 0
-        batch = {
+        batch = self.texts([sample for _, sample in rows]) | {
             "pixel_values": stack_voxels(examples),
             "volume_index": torch.tensor([volume for volume, _ in rows]),
-            "input_ids": pad_right([ids for ids, _ in encoded], pad),
-            "labels": pad_right([labels for _, labels in encoded], IGNORED),
             "slice_targets": torch.stack([self.slice_target(sample) for _, sample in rows]),
         }
         if self.needs_question:
             questions = [self._question_ids(_scoring_text(sample)) for _, sample in rows]
             batch["question_ids"] = pad_right(questions, 0)
             batch["question_mask"] = pad_right([[1] * len(ids) for ids in questions], 0)
+        return batch
+
+    def texts(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
+        """The conversations of a batch.
+
+        Returns:
+            ``input_ids`` and ``labels`` (B, L); with a letter weight also ``label_weights`` (B, L),
+            each row with a sum of 1 over its labels.
+        """
+        encoded = [self.encode(sample) for sample in samples]
+        batch = {
+            "input_ids": pad_right(
+                [ids for ids, _ in encoded], self.processor.tokenizer.pad_token_id or 0
+            ),
+            "labels": pad_right([labels for _, labels in encoded], IGNORED),
+        }
+        if self.letter_weight is not None:
+            weights = (batch["labels"] != IGNORED).float()
+            for row, sample in enumerate(samples):
+                if sample.answer_choice and not sample.history:
+                    weights[row, weights[row].argmax()] = self.letter_weight
+            batch["label_weights"] = weights / weights.sum(dim=-1, keepdim=True)
         return batch
 
     def encode(self, sample: Sample) -> tuple[list[int], list[int]]:
@@ -125,22 +154,23 @@ class ReadingCollator(Collator):
         processor: the model's.
         config: the model's.
         reports: key of a volume → its report; a volume without one is spoken of by nothing.
+        letter_weight: see :class:`Collator`.
     """
 
     def __init__(
-        self, processor: Med2E3Processor, config: Med2E3Config, reports: Mapping[str, str]
+        self,
+        processor: Med2E3Processor,
+        config: Med2E3Config,
+        reports: Mapping[str, str],
+        *,
+        letter_weight: float | None = None,
     ) -> None:
-        super().__init__(processor, config)
+        super().__init__(processor, config, letter_weight=letter_weight)
         self.reports = reports
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor]:
-        """A batch: ``input_ids`` and ``labels`` (B, L)."""
-        encoded = [self.encode(s) for example in examples for s in example.samples]
-        pad = self.processor.tokenizer.pad_token_id or 0
-        return {
-            "input_ids": pad_right([ids for ids, _ in encoded], pad),
-            "labels": pad_right([labels for _, labels in encoded], IGNORED),
-        }
+        """A batch, see :meth:`texts`."""
+        return self.texts([sample for example in examples for sample in example.samples])
 
     def image(self, sample: Sample) -> str:
         """The report."""

@@ -2,8 +2,8 @@
 
 For labs that have no pre-trained encoders but have labels (segmentations, phantoms): every patch
 of the 2D and of the 3D encoder says which labels lie in it, and the mean over a volume's patches
-says what is known of the whole volume.  The heads are thrown away afterwards.  Knows nothing of
-language.
+says what is known of the whole volume.  Connectors can learn the same for the tokens that the
+language model is to read.  The heads are thrown away afterwards.  Knows nothing of language.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import ModelOutput
 
 from med2e3.model import Med2E3ForConditionalGeneration
+from med2e3.model.connector import pool_patches
 from med2e3.model.slices import encode_slices
 from med2e3.training.collate import stack_voxels
 from med2e3.training.examples import Example
@@ -75,16 +76,19 @@ class DenseCollator:
 
 
 class DensePretraining(nn.Module):
-    """Both encoders of a Med-2E3 with one linear head for patches and one for volumes each.
+    """Encoders and connectors of a Med-2E3 with linear heads.
+
+    Each encoder has a head for its patches and one for the whole volume, each connector one for its
+    tokens.
 
     Args:
-        model: its ``vision_2d`` and ``vision_3d`` are trained in place.
+        model: the parts named by ``train`` are trained in place.
         num_labels: label values, background included.
         attributes: see :class:`DenseCollator`.
         label_weights: (labels,), how much a patch that holds a label counts.
         slices: how many slices of a volume the 2D encoder sees at a time, those that hold a label
             of weight above 1 before others; None for all.
-        train: the encoders that learn; the other one is not run.
+        train: the encoders that learn, and connectors that learn with them.
     """
 
     def __init__(
@@ -114,6 +118,15 @@ class DensePretraining(nn.Module):
         self.volume_heads = nn.ModuleDict(
             {n: nn.Linear(w, sum(self.sizes)) for n, w in widths.items()}
         )
+        self.connectors = nn.ModuleDict(
+            {
+                name: getattr(model, connector)
+                for name in widths
+                if (connector := name.replace("vision", "connector")) in train
+            }
+        )
+        width = model.config.language.hidden_size
+        self.token_heads = nn.ModuleDict({n: nn.Linear(width, num_labels) for n in self.connectors})
         self.label_weights: Tensor
         self.register_buffer("label_weights", label_weights, persistent=False)
 
@@ -130,10 +143,16 @@ class DensePretraining(nn.Module):
                 pixels, seen = pixels[row, :, chosen].transpose(1, 2), seen[row, chosen]
             features, cells = self._features(name, encoder, pixels)
             present, known = presence(seen, cells, self.num_labels)
-            logits = self.patch_heads[name](features)
-            weights = known * (1 + present * (self.label_weights - 1))
-            cost = F.binary_cross_entropy_with_logits(logits, present, weights, reduction="none")
-            patch_losses.append(cost.sum() / known.sum().clamp_min(1))
+            patch_losses.append(self._cost(self.patch_heads[name](features), present, known))
+            if name in self.connectors:
+                if name == "vision_3d":
+                    pool = self.config.pool_size
+                    features_read = pool_patches(features, cells, pool)
+                    present, known = pooled_presence(present, known, cells, pool)
+                else:
+                    features_read = features
+                tokens = self.connectors[name](features_read)
+                patch_losses.append(self._cost(self.token_heads[name](tokens), present, known))
             volume = self.volume_heads[name](features.mean(dim=1))
             parts = volume.split(self.sizes, dim=-1)
             for i, part in enumerate(parts):
@@ -142,6 +161,11 @@ class DensePretraining(nn.Module):
         patch = torch.stack(patch_losses).mean()
         whole = torch.stack(volume_losses).mean() if volume_losses else patch.new_zeros(())
         return DenseOutput(loss=10 * patch + whole, patch_loss=patch, volume_loss=whole)
+
+    def _cost(self, logits: Tensor, present: Tensor, known: Tensor) -> Tensor:
+        weights = known * (1 + present * (self.label_weights - 1))
+        cost = F.binary_cross_entropy_with_logits(logits, present, weights, reduction="none")
+        return cost.sum() / known.sum().clamp_min(1)
 
     def _choose_slices(self, label_map: Tensor, count: int) -> Tensor:
         """(V, count): slices at random, those with findings first, in their order."""
@@ -155,7 +179,8 @@ class DensePretraining(nn.Module):
     ) -> tuple[Tensor, tuple[int, int, int]]:
         """(V, patches, width) and the patches along (slices, rows, columns)."""
         if name == "vision_3d":
-            return encoder(pixels), self.config.vision_3d.grid
+            layer = self.config.vision_3d_select_layer
+            return encoder(pixels, select_layer=layer), self.config.vision_3d.grid
         features = encode_slices(
             encoder,  # type: ignore[arg-type]
             pixels.flatten(0, 2),
@@ -197,3 +222,24 @@ def presence(
     present = (share >= _PRESENT).float()
     unclear = hidden.any(dim=-1, keepdim=True) & (present == 0)
     return present, (~unclear).float()
+
+
+def pooled_presence(
+    present: Tensor, known: Tensor, cells: Sequence[int], pool: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """As :func:`presence`, for tokens that neighbouring patches were averaged to.
+
+    Args:
+        present: (V, patches, labels).
+        known: (V, patches, labels).
+        cells: patches along (slices, rows, columns).
+        pool: patches averaged along each.
+
+    Returns:
+        Both as (V, tokens, labels): a label that is in one of the patches is there; one that is in
+        none is known to be absent when each patch says so.
+    """
+    share = pool_patches(present, cells, pool)
+    there = (share > 0).float()
+    sure = (pool_patches(known, cells, pool) > 1 - 1e-6).float()
+    return there, torch.maximum(there, sure)

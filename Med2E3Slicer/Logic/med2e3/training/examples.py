@@ -111,7 +111,8 @@ class Examples:
         wanted = self.data.questions_per_volume
         if wanted is None:
             return group
-        weights = np.array([self.data.topic_weights.get(s.topic, 1.0) for s in group], float)
+        topics, tasks = self.data.topic_weights, self.data.task_weights
+        weights = np.array([topics.get(s.topic, 1.0) * tasks.get(s.task, 1.0) for s in group])
         possible = np.flatnonzero(weights)
         fewer = wanted > len(possible)
         drawn = rng.choice(len(group), wanted, replace=fewer, p=weights / weights.sum())

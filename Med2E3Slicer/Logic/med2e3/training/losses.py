@@ -1,8 +1,9 @@
-"""What is added to the language model's loss: score grounding."""
+"""Losses beside the published one: score grounding, and answers whose tokens count differently."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F  # noqa: N812 (torch's own convention)
 from torch import Tensor
 
 
@@ -22,3 +23,20 @@ def grounding_loss(scores: Tensor, targets: Tensor) -> Tensor:
     """
     tiny = torch.finfo(torch.float32).tiny
     return -(targets * scores.float().clamp_min(tiny).log()).sum(dim=-1).mean()
+
+
+def weighted_answer_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy of the next token where each token has a weight of its own.
+
+    Args:
+        logits: (B, L, vocabulary).
+        labels: (B, L), tokens as they stand in the text; -100 is ignored.
+        weights: (B, L) of the labels.
+
+    Returns:
+        A scalar: the mean over rows of the weighted sums.
+    """
+    costs = F.cross_entropy(
+        logits[:, :-1].flatten(0, 1).float(), labels[:, 1:].flatten(), reduction="none"
+    )
+    return (costs.view(len(labels), -1) * weights[:, 1:]).sum(dim=-1).mean()

@@ -10,6 +10,7 @@ from torch import nn
 
 from med2e3.errors import InputError
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Processor
+from med2e3.training.beginning import begin_at_scale
 
 
 def train_only(model: nn.Module, parts: Sequence[str]) -> int:
@@ -39,6 +40,7 @@ def begin_anew(model: Med2E3ForConditionalGeneration, parts: Sequence[str], seed
         return
     torch.manual_seed(seed)
     other = Med2E3ForConditionalGeneration(model.config)
+    begin_at_scale(other)
     for part in parts:
         if hasattr(model, part):
             getattr(model, part).load_state_dict(getattr(other, part).state_dict())

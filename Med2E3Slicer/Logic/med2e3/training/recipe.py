@@ -70,6 +70,7 @@ class StageData:
             each volume as one example and draws that many of its questions anew each time, so that
             the volume is encoded once for all of them.
         topic_weights: how often a topic is drawn, relative to 1 (with ``questions_per_volume``).
+        task_weights: the same for tasks; both factors count.
         augmentation: ``none``, ``published`` (rotations, flips, intensity) or ``intensity``.
         limit: only that many volumes, for a trial.
     """
@@ -79,6 +80,7 @@ class StageData:
     image_alone: bool = False
     questions_per_volume: int | None = None
     topic_weights: Mapping[str, float] = field(default_factory=dict)
+    task_weights: Mapping[str, float] = field(default_factory=dict)
     augmentation: str = "published"
     limit: int | None = None
 
@@ -100,6 +102,8 @@ class Stage:
         fresh: parts that begin anew, at random by the recipe's seed.
         grounding_weight: weight of the score grounding loss; 0 as published.
         answer_weight: weight of the answers' loss (0 trains the scores alone).
+        letter_weight: how much the letter of a choice counts among the tokens of its answer; None
+            as published, see :class:`~med2e3.training.collate.Collator`.
         attributes: of whole volumes that a ``dense`` stage learns.
         finding_weights: how much patches that hold a label count in a ``dense`` stage, by the
             label's name.
@@ -120,6 +124,7 @@ class Stage:
     contrast: Mapping[str, Any] = field(default_factory=dict)
     grounding_weight: float = 0.0
     answer_weight: float = 1.0
+    letter_weight: float | None = None
     attributes: tuple[str, ...] = ("plane", "phase", "region")
     finding_weights: Mapping[str, float] = field(default_factory=dict)
     slices: int | None = None
@@ -267,7 +272,8 @@ def _stage(values: Any) -> Stage:
     _check_words((stage.data.augmentation,), AUGMENTATIONS, f"an augmentation (stage {name!r})")
     if stage.lora is not None:
         _check_words(stage.lora.parts, stage.train, f"a part that stage {name!r} trains")
-    if stage.grounding_weight < 0 or stage.answer_weight < 0:
+    _check_words(tuple(stage.data.task_weights), TASKS, f"a task (stage {name!r})")
+    if min(stage.grounding_weight, stage.answer_weight, stage.letter_weight or 0) < 0:
         raise InputError(f"A weight of stage {name!r} is below 0.")
     return stage
 

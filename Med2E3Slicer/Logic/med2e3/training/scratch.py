@@ -1,7 +1,7 @@
 """A Med-2E3 made anew: sizes from a recipe, tokenizers from the training texts, random weights.
 
-Knows how the weights begin; a model of public encoders is put together elsewhere
-(:mod:`med2e3.checkpoint.assemble`).
+How the weights begin is said in :mod:`med2e3.training.beginning`; a model of public encoders is put
+together elsewhere (:mod:`med2e3.checkpoint.assemble`).
 """
 
 from __future__ import annotations
@@ -11,20 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from transformers import GenerationConfig
 
+from med2e3.asking.question import IMAGE_MARK
 from med2e3.data.sample import Sample
 from med2e3.errors import InputError
 from med2e3.model import Med2E3Config, Med2E3ForConditionalGeneration, Med2E3Processor
-from med2e3.model.prompt import SYSTEM
+from med2e3.model.prompt import conversation
+from med2e3.training.beginning import begin_at_scale, begin_with_brightness
 from med2e3.training.tokenizers import learn_language_tokenizer, learn_question_tokenizer
-
-#: mean grey value of a foreground-cropped CT in the soft-tissue window, and how much brighter a
-#: patch embedding sees it: LayerNorm right after would take away a common offset, and with it
-#: most of the brightness that tells contrast phases apart
-_MEAN_GREY = 0.35
-_GAIN = 5.0
 
 
 def build_from_scratch(
@@ -50,10 +45,17 @@ def build_from_scratch(
     Raises:
         InputError: when the sizes do not fit together.
     """
-    spoken = [text for s in samples for text in (s.question, s.target, *s.choices)]
-    spoken += [SYSTEM, "USER: ASSISTANT: Choices:"]
-    tokenizer = learn_language_tokenizer(spoken, int(sizes.get("vocabulary", 600)))
-    questions = learn_question_tokenizer(spoken, int(sizes.get("question_vocabulary", 600)))
+    spoken = list(samples)
+    prompt = str(sizes["config"].get("prompt", Med2E3Config.prompt))
+    tokenizer = learn_language_tokenizer(
+        (_whole_conversation(sample, prompt) for sample in spoken),
+        int(sizes.get("vocabulary", 600)),
+        prompt,
+    )
+    questions = learn_question_tokenizer(
+        (text for s in spoken for text in (s.question, s.target, *s.choices)),
+        int(sizes.get("question_vocabulary", 600)),
+    )
     fields = {key: dict(value) if isinstance(value, Mapping) else value
               for key, value in sizes["config"].items()}  # fmt: skip
     fields["text_config"] = fields["text_config"] | {
@@ -91,34 +93,9 @@ def build_from_scratch(
     processor.save_pretrained(folder)
 
 
-@torch.no_grad()
-def begin_at_scale(model: Med2E3ForConditionalGeneration) -> None:
-    """Give linear layers outside the slice encoder weights that keep the size of what comes in.
-
-    The libraries' 0.02 is meant for layers some thousand wide; in one of a hundred it makes
-    queries, keys and scores almost 0 at first, and attention that is the same everywhere hardly
-    learns.
-    """
-    for name, part in model.named_children():
-        if name == "vision_2d":  # SigLIP's own beginning depends on the width already
-            continue
-        for module in part.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=module.in_features**-0.5)
-            elif isinstance(module, nn.Embedding):
-                nn.init.normal_(module.weight, std=module.embedding_dim**-0.5)
-
-
-@torch.no_grad()
-def begin_with_brightness(model: Med2E3ForConditionalGeneration) -> None:
-    """Scale both patch embeddings and centre them on the mean grey value."""
-    embeddings: list[nn.Conv2d | nn.Linear] = []
-    if model.config.uses_2d and hasattr(model.vision_2d, "embeddings"):
-        embeddings.append(model.vision_2d.embeddings.patch_embedding)
-    if model.config.uses_3d:
-        embeddings.append(model.vision_3d.patch_embedding.projection)
-    for embedding in embeddings:
-        weight, bias = embedding.weight, embedding.bias
-        weight.mul_(_GAIN)
-        if bias is not None:
-            bias.copy_(-_MEAN_GREY * weight.flatten(1).sum(dim=1))
+def _whole_conversation(sample: Sample, prompt: str) -> str:
+    """All that is said around a volume, so that what is said often becomes few tokens."""
+    turns = sample.as_question().user_turns if sample.question.strip() else ("",)
+    answers = [turn.answer for turn in sample.history]
+    asked = conversation(prompt, turns, answers).replace(IMAGE_MARK, "")
+    return f"{asked} {sample.target}"

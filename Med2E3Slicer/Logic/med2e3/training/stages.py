@@ -200,10 +200,13 @@ def _learner(
         reports = {
             s.volume: s.answer for s in store.samples(stage.data.split) if s.task == "report"
         }
-        reading = ReadingCollator(processor, model.config, reports)
-        return Learner(module, reading, OrderedTrainer, {})
+        reading = ReadingCollator(
+            processor, model.config, reports, letter_weight=stage.letter_weight
+        )
+        return Learner(module, reading, Med2E3Trainer, {})
     options = {"grounding_weight": stage.grounding_weight, "answer_weight": stage.answer_weight}
-    return Learner(module, Collator(processor, model.config), Med2E3Trainer, options)
+    collator = Collator(processor, model.config, letter_weight=stage.letter_weight)
+    return Learner(module, collator, Med2E3Trainer, options)
 
 
 def _dense(stage: Stage, model: Med2E3ForConditionalGeneration, store: VolumeStore) -> Learner:

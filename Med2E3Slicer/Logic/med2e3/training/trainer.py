@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import Sampler, SequentialSampler
 from transformers import Trainer
 
-from med2e3.training.losses import grounding_loss
+from med2e3.training.losses import grounding_loss, weighted_answer_loss
 
 _BESIDE = "beside_adapters.safetensors"
 
@@ -116,21 +116,31 @@ class Med2E3Trainer(OrderedTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """The answers' loss per token of the whole batch, plus weighted score grounding."""
+        """The answers' loss, plus weighted score grounding.
+
+        The answers' loss is per token of the whole batch; with ``label_weights`` it is the mean
+        over the answers of their tokens' weighted losses.
+        """
         targets = inputs.pop("slice_targets", None)
-        answers, outputs = super().compute_loss(
-            model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch
-        )
+        weights = inputs.pop("label_weights", None)
+        share = 1.0
+        if model.training and num_items_in_batch is not None:
+            # the library does not divide by the steps when the loss counts tokens itself
+            share = 1.0 / self.current_gradient_accumulation_steps
+        if weights is None:
+            answers, outputs = super().compute_loss(
+                model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch
+            )
+        else:
+            labels = inputs.pop("labels")
+            outputs = model(**inputs)
+            answers = share * weighted_answer_loss(outputs.logits, labels, weights)
         loss = self.answer_weight * answers
         self.note("answer_loss", answers)
         if targets is not None and outputs.slice_scores is not None:
             grounding = grounding_loss(outputs.slice_scores, targets)
             self.note("grounding_loss", grounding)
             if self.grounding_weight:
-                share = 1.0
-                if model.training and num_items_in_batch is not None:
-                    # the library does not divide by the steps when the loss counts tokens itself
-                    share = 1.0 / self.current_gradient_accumulation_steps
                 loss = loss + self.grounding_weight * share * grounding
         return (loss, outputs) if return_outputs else loss
 
