@@ -97,7 +97,7 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.panel = Panel(
             lambda name: slicer.util.loadUI(self.resourcePath(f"UI/{name}.ui")),
             slicer.util.childWidgetVariables,
-            real_parts(self.logic.med2e3, self.logic.open_set_up),
+            real_parts(self.logic.med2e3, self.open_set_up),
         )
         self.layout.addWidget(self.panel.widget)
         self.panel.widget.setMRMLScene(slicer.mrmlScene)
@@ -152,6 +152,15 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             parameters.inputVolume = usual_volume()
         self.panel.set_scene_parameters(parameters)
 
+    def open_set_up(self):
+        """Open the page that installs the engine and the models; the panel hears of its work."""
+        self.logic.open_set_up(self.on_set_up_changed)
+
+    def on_set_up_changed(self):
+        """The engine or models came or went."""
+        if self.panel is not None:
+            self.panel.refresh_machine()
+
     def on_scene_closes(self, _caller, _event):
         """The scene's nodes go away."""
         if self.panel is not None:
@@ -187,11 +196,14 @@ class Med2E3SlicerLogic(ScriptedLoadableModuleLogic):
 
         return PanelParameters(super().getParameterNode())
 
-    def open_set_up(self):
-        """Open the page that installs the engine and the models."""
+    def open_set_up(self, changed=lambda: None):
+        """Open the page that installs the engine and the models.
+
+        ``changed`` is called when the engine or models came or went.
+        """
         from med2e3_slicer.install import open_set_up  # noqa: PLC0415
 
-        open_set_up(self.med2e3)
+        open_set_up(self.med2e3, changed=changed)
 
     def close(self):
         """End the engine and everything else that was started."""

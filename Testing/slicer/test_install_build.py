@@ -53,11 +53,12 @@ def test_it_is_built_from_a_folder_counted_and_removed(application, tmp_path, wh
     assert tiny_set_up(tmp_path, "tinylung", "tinyhelper").state.value == "outdated"
 
     counted = []
-    set_up.count_async(lambda *numbers: counted.append(numbers))
+    set_up.count_async(counted.extend, counted.append)
     application.wait_until(lambda: counted, PATIENCE_S)
-    files, size = counted[0]
-    assert files > 5
-    assert size > 1000
+    environment = counted[0]
+    assert environment.folder == set_up.places.environment
+    assert environment.files > 5
+    assert environment.bytes > 1000
     set_up.remove()
     assert set_up.state.value == "absent"
     assert not python.exists()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -16,15 +18,22 @@ class Logic:
 
     def __init__(self):
         self.python = None
-        self.ended = 0
+        self.ended = self.changes = 0
         self.engine = self
 
     def use_local(self, *, python, keep):
         assert keep
         self.python = python
 
+    def forget_local(self, python):
+        assert python == self.python
+        self.python = None
+
     def stop(self):
         self.ended += 1
+
+    def changed(self):
+        self.changes += 1
 
 
 @pytest.fixture
@@ -38,7 +47,7 @@ def page(application, tmp_path, logic, monkeypatch):
 
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("MED2E3_HOME", str(tmp_path / "home"))
-    yield open_set_up(logic, tiny_set_up(tmp_path, "tinylung"))
+    yield open_set_up(logic, tiny_set_up(tmp_path, "tinylung"), logic.changed)
     opening.close_set_up()
     application.process()
 
@@ -66,6 +75,22 @@ def test_it_is_installed_by_one_button(application, tmp_path, page, logic):
     application.wait_until(lambda: logic.python is not None, PATIENCE_S)
     assert page.ui.stateLabel.text == "The engine is installed."
     assert logic.ended
+    assert logic.changes == 1
+
+    # remove it: each folder is named with its size before anything is removed
+    application.dialogs.answer(application.qt.QMessageBox.Cancel)
+    application.click(page.ui.removeButton)
+    application.wait_until(lambda: application.dialogs.opened, PATIENCE_S)
+    said = application.dialogs.opened[-1]
+    assert str(page.set_up.places.root) in said
+    assert re.search(r"\nenv: \d+ files, [\d.]+ [kM]B", said)
+    assert logic.python.is_file()
+    application.dialogs.answer(application.qt.QMessageBox.Ok)
+    application.click(page.ui.removeButton)
+    application.wait_until(lambda: logic.python is None, PATIENCE_S)
+    assert page.ui.stateLabel.text == "The engine is not installed."
+    assert not page.set_up.places.environment.exists()
+    assert logic.changes == 2
 
 
 def test_models_are_listed_and_no_licence_is_accepted_by_itself(application, page):
@@ -94,3 +119,46 @@ def test_a_model_from_a_wrong_folder_is_told(application, tmp_path, page):
     application.wait_until(lambda: ends, PATIENCE_S)
     assert ends[0].code in ("weights", "bad-input")
     assert "could not be downloaded" not in ends[0].sentence  # the reason, in its own words
+
+
+def test_the_pytorch_extension_is_explained_where_it_is_missing(application, page, logic):
+    application.dialogs.answer(application.qt.QMessageBox.Ok)
+    application.click(page.ui.pytorchButton)
+    assert "Extensions Manager" in application.dialogs.opened[-1]
+    assert logic.python is None
+
+
+def test_the_pytorch_extension_is_used_only_after_asking(application, page, logic, monkeypatch):
+    asked = []
+
+    class PyTorchUtilsLogic:
+        """As much of the extension's logic as is used; the extension itself is not here."""
+
+        @staticmethod
+        def torchInstalled():
+            return False
+
+        def installTorch(self, askConfirmation, torchVersionRequirement):
+            asked.append((askConfirmation, torchVersionRequirement))
+            return types
+
+    extension = types.SimpleNamespace(PyTorchUtilsLogic=PyTorchUtilsLogic)
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", extension)
+    monkeypatch.setattr(application.slicer.modules, "pytorchutils", extension, raising=False)
+    from slicer import packaging
+
+    packaging.calls.clear()
+    page.set_up.recipe.requirements.write_text("torch>=2.6\ntinylung>=1,<2\n", encoding="utf-8")
+
+    application.dialogs.answer(application.qt.QMessageBox.Cancel)
+    application.click(page.ui.pytorchButton)
+    assert "tinylung>=1,<2" in application.dialogs.opened[-1]
+    assert not asked
+    assert not packaging.calls
+    application.dialogs.answer(application.qt.QMessageBox.Ok)
+    application.click(page.ui.pytorchButton)
+    assert asked == [(False, ">=2.6")]
+    (call,) = packaging.calls
+    assert call[1] == "--only-binary :all: tinylung>=1,<2"
+    assert logic.python == Path(sys.executable)
+    assert logic.changes == 1

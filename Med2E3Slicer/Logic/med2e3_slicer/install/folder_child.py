@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -16,8 +17,9 @@ def _count(folder: Path) -> tuple[int, int]:
     seen: dict[tuple[int, int], int] = {}
     for place, _folders, names in os.walk(folder):
         for name in names:
-            status = Path(place, name).lstat()
-            seen[status.st_dev, status.st_ino] = status.st_size
+            with suppress(OSError):  # it went away meanwhile
+                status = Path(place, name).lstat()
+                seen[status.st_dev, status.st_ino] = status.st_size
     return len(seen), sum(seen.values())
 
 

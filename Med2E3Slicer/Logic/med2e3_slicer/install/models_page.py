@@ -23,10 +23,14 @@ class ModelsPage:
     Args:
         ui: names of the page's widgets.
         show_error: shows what happened.
+        changed: called when a model came or went.
     """
 
-    def __init__(self, ui: Any, show_error: Callable[[Med2E3Error], None]) -> None:
+    def __init__(
+        self, ui: Any, show_error: Callable[[Med2E3Error], None], changed: Callable[[], None]
+    ) -> None:
         self._ui = ui
+        self._changed = changed
         self._show_error = show_error
         self._manager: ModelManager | None = None
         self._python: Path | None = None
@@ -143,6 +147,8 @@ class ModelsPage:
     def _ended(self, error: Med2E3Error | None) -> None:
         if error is not None:
             self._show_error(error)
+        else:
+            self._changed()
         self._list()
 
 

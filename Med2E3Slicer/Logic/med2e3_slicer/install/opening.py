@@ -5,6 +5,7 @@ Knows Slicer's window and the module's logic; does not know what the page shows.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from med2e3_slicer.install.page import Page
+from med2e3_slicer.install.page import Page, Told
 from med2e3_slicer.install.set_up import SetUp
 
 #: beside the module's file, as Slicer installs it
@@ -27,12 +28,15 @@ class _Opened:
     page: Page | None = None
 
 
-def open_set_up(logic: Any, set_up: SetUp | None = None) -> Page:
+def open_set_up(
+    logic: Any, set_up: SetUp | None = None, changed: Callable[[], None] = lambda: None
+) -> Page:
     """Show the page; a page that was opened before comes to the front, with what it is doing.
 
     Args:
         logic: of the module: told which Python its engine has.
         set_up: another one than that of this computer's usual folder.
+        changed: called when the engine or models came or went.
     """
     if _Opened.page is not None and set_up is None:
         _Opened.window.show()
@@ -52,13 +56,17 @@ def open_set_up(logic: Any, set_up: SetUp | None = None) -> Page:
 
     def ready(python: Path) -> None:
         logic.use_local(python=python, keep=True)
+        changed()
 
     def end_engine() -> None:
         logic.engine.stop()
 
-    page = Page(
-        widget, slicer.util.childWidgetVariables(widget), set_up or SetUp(), ready, end_engine
-    )
+    def removed(python: Path) -> None:
+        logic.forget_local(python)
+        changed()
+
+    told = Told(ready, end_engine, removed, changed)
+    page = Page(widget, slicer.util.childWidgetVariables(widget), set_up or SetUp(), told)
     _Opened.window, _Opened.page = window, page
     page.ui.closeButton.connect("clicked()", window.hide)
     slicer.app.connect("aboutToQuit()", close_set_up)

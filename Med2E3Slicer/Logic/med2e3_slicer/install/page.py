@@ -7,6 +7,7 @@ Knows its widgets and what is shown when; everything that is done belongs to
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,29 @@ from med2e3.errors import Cancelled, Med2E3Error
 from med2e3.sizes import human_bytes
 from med2e3_slicer.install.checks import Check, Level
 from med2e3_slicer.install.models_page import ModelsPage
-from med2e3_slicer.install.set_up import SetUp
+from med2e3_slicer.install.pytorch_extension import PyTorchExtension
+from med2e3_slicer.install.set_up import FolderSize, SetUp
 from med2e3_slicer.install.stamp import EnvironmentState
 from med2e3_slicer.panel.style import Tone, dress_frame
 
 _SIGNS = {Level.GOOD: "✓", Level.NOTE: "⚠", Level.STOP: "✗"}
+
+
+@dataclass(frozen=True)
+class Told:
+    """Who is told of what happened on the page.
+
+    Args:
+        ready: called with the engine's Python when its environment is complete.
+        end_engine: called before files of the engine are replaced or removed.
+        removed: called with the Python that is no longer there.
+        changed: called when models came or went.
+    """
+
+    ready: Callable[[Path], None]
+    end_engine: Callable[[], None]
+    removed: Callable[[Path], None]
+    changed: Callable[[], None]
 
 
 class Page:
@@ -32,8 +51,7 @@ class Page:
         widget: of ``SetUp.ui``.
         ui: names of its widgets.
         set_up: what it shows and does.
-        on_ready: called with the engine's Python when its environment is complete.
-        end_engine: called before files of the engine are replaced or removed.
+        told: who is told of what happened.
     """
 
     def __init__(
@@ -41,20 +59,19 @@ class Page:
         widget: Any,
         ui: Any,
         set_up: SetUp,
-        on_ready: Callable[[Path], None],
-        end_engine: Callable[[], None],
+        told: Told,
     ) -> None:
         self.widget = widget
         self.ui = ui
         self.set_up = set_up
-        self.models = ModelsPage(ui, self.show_error)
-        self._on_ready = on_ready
-        self._end_engine = end_engine
+        self.models = ModelsPage(ui, self.show_error, told.changed)
+        self._told = told
         self._details = ""
         self._blocked = False
         ui.buildButton.connect("clicked()", self.build)
         ui.cancelButton.connect("clicked()", set_up.cancel)
         ui.removeButton.connect("clicked()", self.ask_to_remove)
+        ui.pytorchButton.connect("clicked()", self.use_pytorch_extension)
         ui.checkButton.connect("clicked()", self.look)
         ui.browseButton.connect("clicked()", self._browse)
         ui.offlineCheckBox.connect("toggled(bool)", self._refresh_slot)
@@ -78,7 +95,7 @@ class Page:
             return
         self.ui.errorFrame.hide()
         offline = self.ui.folderEdit.text.strip() if self.ui.offlineCheckBox.checked else None
-        self._end_engine()
+        self._told.end_engine()
         try:
             self.set_up.build_async(
                 self._built, offline=offline, get_uv=True, on_progress=self._progress
@@ -87,9 +104,40 @@ class Page:
             self.show_error(error)
         self.refresh()
 
+    def use_pytorch_extension(self) -> None:
+        """Make Slicer's own Python the engine's, by the extension PyTorch, after asking."""
+        extension = PyTorchExtension(self.set_up.recipe)
+        if not extension.is_installed:
+            slicer.util.infoDisplay(
+                _(
+                    "Slicer does not have the extension PyTorch. Install it in the Extensions "
+                    "Manager (menu View), start Slicer again, and come back to this page.\n\n"
+                    "The engine can be installed without it, by the button beside this one."
+                ),
+                windowTitle=_("PyTorch extension"),
+            )
+            return
+        question = _(
+            "PyTorch and these packages are installed into Slicer's own Python, which all "
+            "extensions share:\n\n{packages}\n\nThis can change what other extensions use, and "
+            "Slicer does not react until it is done. An environment of its own changes nothing "
+            "of Slicer's. Install into Slicer's Python all the same?"
+        ).format(packages=", ".join(extension.packages))
+        if not slicer.util.confirmOkCancelDisplay(question, windowTitle=_("PyTorch extension")):
+            return
+        self.ui.errorFrame.hide()
+        self._told.end_engine()
+        try:
+            python = extension.install()
+        except Med2E3Error as error:
+            self.show_error(error)
+        else:
+            self._told.ready(python)
+        self.refresh()
+
     def ask_to_remove(self) -> None:
         """Count what would be removed, ask, and remove it."""
-        self.set_up.count_async(self._counted)
+        self.set_up.count_async(self._counted, self.show_error)
 
     def close(self) -> None:
         """Stop what is under way."""
@@ -129,6 +177,7 @@ class Page:
         ui.folderEdit.visible = ui.browseButton.visible = offline
         ui.buildButton.enabled = not busy and not self._blocked
         ui.offlineCheckBox.enabled = ui.folderEdit.enabled = ui.browseButton.enabled = not busy
+        ui.pytorchButton.enabled = not busy
         ui.cancelButton.visible = ui.progressBar.visible = ui.progressLabel.visible = busy
         ui.removeButton.enabled = not busy and state is not EnvironmentState.ABSENT
         ready = None if busy else self.set_up.python
@@ -155,19 +204,26 @@ class Page:
 
     def _built(self, error: Med2E3Error | None) -> None:
         if error is None:
-            self._on_ready(self.set_up.places.python)
+            self._told.ready(self.set_up.places.python)
         else:
             self.show_error(error)
         self.refresh()
 
-    def _counted(self, files: int, size: int) -> None:
+    def _counted(self, folders: list[FolderSize]) -> None:
+        lines = [
+            _("{folder}: {files} files, {size}").format(
+                folder=each.folder.name, files=each.files, size=human_bytes(each.bytes)
+            )
+            for each in folders
+        ]
         question = _(
-            "Remove the engine ({files} files, {size})? Models stay; they are removed below."
-        ).format(files=files, size=human_bytes(size))
+            "Remove the engine? In the folder\n{root}\nthese are removed:\n\n{folders}\n\n"
+            "Models stay; they are removed one by one on this page."
+        ).format(root=self.set_up.places.root, folders="\n".join(lines))
         if not slicer.util.confirmOkCancelDisplay(question):
             self.refresh()
             return
-        self._end_engine()
+        self._told.end_engine()
         try:
             self.set_up.remove_async(self._removed)
         except Med2E3Error as error:
@@ -176,6 +232,7 @@ class Page:
         self.refresh()
 
     def _removed(self, error: Med2E3Error | None) -> None:
+        self._told.removed(self.set_up.places.python)
         if error is not None:
             self.show_error(error)
         self.refresh()

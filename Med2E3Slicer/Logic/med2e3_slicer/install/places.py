@@ -60,6 +60,11 @@ class Places:
         return self.root / "uv"
 
     @property
+    def removable(self) -> tuple[Path, ...]:
+        """All that the set-up makes and removes again."""
+        return self.environment, self.cache, self.pythons, self.tools
+
+    @property
     def stamp(self) -> Path:
         """Written last; without it the environment is not complete."""
         return self.root / "complete.json"

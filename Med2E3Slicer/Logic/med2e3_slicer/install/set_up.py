@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import qt
@@ -29,6 +30,15 @@ from med2e3_slicer.install.recipe import Recipe
 from med2e3_slicer.install.stamp import EnvironmentState, environment_state
 
 _ASK_GPU = ("--query-gpu=name,driver_version,memory.total", "--format=csv,noheader,nounits")
+
+
+@dataclass(frozen=True)
+class FolderSize:
+    """A folder, and what is in it."""
+
+    folder: Path
+    files: int
+    bytes: int
 
 
 def _quiet(_sentence: str, _fraction: float | None) -> None:
@@ -176,15 +186,26 @@ class SetUp:
 
     # ---- disk --------------------------------------------------------------------------------
 
-    def count_async(self, on_counted: Callable[[int, int], None]) -> None:
-        """Count the files of the folder and their bytes; calls ``on_counted(files, bytes)``."""
+    def count_async(
+        self,
+        on_counted: Callable[[list[FolderSize]], None],
+        on_failed: Callable[[Med2E3Error], None],
+    ) -> None:
+        """Count what :meth:`remove_async` would remove, one entry for each folder that exists."""
+        folders = [folder for folder in self.places.removable if folder.exists()]
 
         def counted(outcome: Outcome) -> None:
             words = outcome.details.split()
-            numbers = [int(word) for word in words if word.isdigit()]
-            on_counted(*(numbers if outcome.succeeded and len(numbers) == 2 else (0, 0)))
+            if not outcome.succeeded or len(words) != 2 * len(folders):
+                on_failed(InstallError("The files could not be counted.", detail=outcome.details))
+                return
+            numbers = zip(map(int, words[::2]), map(int, words[1::2]), strict=True)
+            on_counted([
+                FolderSize(folder, files, size)
+                for folder, (files, size) in zip(folders, numbers, strict=True)
+            ])  # fmt: skip
 
-        self._run(folder_command("count", self.places.root), counted)
+        self._run(folder_command("count", *folders), counted)
 
     def remove(self) -> None:
         """Remove the folder and wait for it.
@@ -218,9 +239,7 @@ class SetUp:
                 )
             )
 
-        places = self.places
-        mine = (places.environment, places.cache, places.pythons, places.tools)
-        self._run(folder_command("remove", *mine), removed)
+        self._run(folder_command("remove", *self.places.removable), removed)
 
     def close(self) -> None:
         """End everything that was started; for Slicer's exit."""

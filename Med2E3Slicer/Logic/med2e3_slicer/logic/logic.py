@@ -218,6 +218,17 @@ class Med2E3Logic:
             replace(self.engine.choice, remote_address="", remote_token="", **changes), keep
         )
 
+    def forget_local(self, python: Path) -> None:
+        """The engine's Python was removed: use and keep it no longer, if it is the one in use.
+
+        Args:
+            python: that was removed.
+        """
+        choice = self.engine.choice
+        if choice.python == python:
+            self.engine.stop()
+            self._choose(replace(choice, python=None), keep=True)
+
     def use_remote(
         self,
         address: str,

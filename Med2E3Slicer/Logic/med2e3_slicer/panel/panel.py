@@ -83,9 +83,7 @@ class Panel:
         self.ui.inputSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_volume)
         self.ui.modelSelector.connect("currentIndexChanged(int)", self._on_form)
         self._end_engine = parts.asking.observe(self.refresh_engine)
-        self._refresh_models()
-        self.advanced.show_machine_choices(parts.asking.machine_choices())
-        self.refresh_engine()
+        self.refresh_machine()
         self.exchanges.refresh()
         self._restyle()
 
@@ -163,6 +161,12 @@ class Panel:
         note = self._parts.asking.note()
         self.ui.engineStateLabel.text = note.text
         self._set_state()
+
+    def refresh_machine(self) -> None:
+        """Show which models there are now, and the engine's state."""
+        self._refresh_models()
+        self.advanced.show_machine_choices(self._parts.asking.machine_choices())
+        self.refresh_engine()
 
     # ---- making --------------------------------------------------------------------------
 
