@@ -18,6 +18,12 @@ sys.path[:0] = [
 
 from harness.start import missing, start  # noqa: E402
 
+if not missing():
+    from harness import i18n
+
+    # in Slicer it is there before anything is imported; tests import the package when collected
+    sys.modules["slicer.i18n"] = sys.modules["slicer"].i18n = i18n
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Qt 6 calls deprecated what Qt 5 has nothing else for, such as ``QMouseEvent.pos``."""

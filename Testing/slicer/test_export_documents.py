@@ -24,7 +24,7 @@ from med2e3.asking import Question
 from med2e3.errors import InputError
 from med2e3.notice import NOTICE
 from med2e3.record import ModelRecord
-from med2e3_slicer.records import ExchangeStore, StoredExchange
+from med2e3_slicer.records import ExchangeStore, Motion, StoredExchange
 from med2e3_slicer.volumes import PreparationOptions, copy_volume, make_model_input
 
 WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -261,7 +261,7 @@ def test_question_with_choices_and_history(exporter: Any, stored: StoredExchange
         model=ModelRecord("m", "v1", "ab" * 32),
         notice=f"{NOTICE} Of this model too.",
     )
-    said = exporter.plain_text(replace(stored, exchange=exchange, moved=True))
+    said = exporter.plain_text(replace(stored, exchange=exchange, motion=Motion(None, True)))
     for part in (
         "MED-2E3 ANSWER",
         "Asked before: Before?",

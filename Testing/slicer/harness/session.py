@@ -232,7 +232,7 @@ class Session:
     @contextlib.contextmanager
     def pseudo_translation(self) -> Iterator[None]:
         """Show every translatable text in brackets, so that the others are seen."""
-        from .python import i18n
+        from . import i18n
 
         i18n.pseudo[0] = True
         try:

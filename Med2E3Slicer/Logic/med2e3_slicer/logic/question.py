@@ -19,7 +19,7 @@ from med2e3_slicer.engine import EngineControl, EngineLost, EngineState, QtEngin
 from med2e3_slicer.engine.timers import single_shot
 from med2e3_slicer.logic.listener import AskListener
 from med2e3_slicer.logic.preparing import Preparer
-from med2e3_slicer.records import ExchangeStore, StoredExchange
+from med2e3_slicer.records import ExchangeStore, StoredExchange, geometry_text
 from med2e3_slicer.volumes import PreparationOptions
 
 #: after any of these the same question may well be answered
@@ -92,6 +92,8 @@ class QuestionRun:
         self._capabilities: Capabilities | None = None
         self._model_input: ModelInput | None = None
         self._timings_s: dict[str, float] = {}
+        #: where the volume lay when its voxels were read; it may be moved while the model answers
+        self._geometry = ""
 
     def start(self) -> None:
         """Begin; returns at once, unless it fails at once."""
@@ -156,6 +158,7 @@ class QuestionRun:
         self._client, self._capabilities = client, capabilities
         self._end_use = self._control.begin_use(self._while_now(self._lost))
         self._listener.stage("preparing")
+        self._geometry = geometry_text(self.asked.volume)
         preparation = self._preparer.prepare(
             self.asked.volume,
             model.input_size,
@@ -212,7 +215,7 @@ class QuestionRun:
         try:
             exchange = self._record(done)
             if self.asked.store is not None:
-                self.stored = self.asked.store.add(self.asked.volume, exchange)
+                self.stored = self.asked.store.add(self.asked.volume, exchange, self._geometry)
         except Med2E3Error as error:
             self._fail(error)
             return

@@ -7,17 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import slicer
+import vtk
 
 from med2e3.errors import InputError
 from med2e3.record import Exchange
 from med2e3_slicer.plot import PlotPane, ScorePlot
-from med2e3_slicer.records import StoredExchange, slice_map_of
+from med2e3_slicer.records import StoredExchange, geometry_text, motion, slice_map_of
 from med2e3_slicer.strip import Shown, StripManager
 
 from .words import exchange_title
+
+
+@dataclass(frozen=True)
+class _Told:
+    """An exchange, and where its volume lay when it was asked about."""
+
+    exchange: Exchange
+    geometry: str
+
+    @classmethod
+    def of(cls, stored: StoredExchange) -> Self:
+        return cls(stored.exchange, stored.geometry)
 
 
 class StripDisplay:
@@ -34,24 +48,31 @@ class StripDisplay:
         self._plot: ScorePlot | None = None
         self._pane: PlotPane | None = None
         self._strips_visible = True
+        self._told: list[_Told] = []
+        self._volume: Any = None
+        self._lies = ""
+        self._tags: list[int] = []
         self._jumping = False
 
     def show(self, stored: StoredExchange) -> None:
         """Show one exchange's scores and nothing else."""
-        self._show([stored.exchange], stored.volume_id)
+        self._show([_Told.of(stored)], stored.volume_id)
 
     def show_live(self, partial: Exchange, volume: Any) -> None:
         """Show the scores of the question that is being answered, and its hottest slice."""
-        self._show([partial], volume.GetID() if volume is not None else None)
+        told = _Told(partial, geometry_text(volume))
+        self._show([told], volume.GetID() if volume is not None else None)
         if partial.scores:
             self._jump(partial.top_slices(1)[0])
 
     def compare(self, first: StoredExchange, second: StoredExchange) -> None:
         """Show two side by side."""
-        self._show([first.exchange, second.exchange], first.volume_id)
+        self._show([_Told.of(first), _Told.of(second)], first.volume_id)
 
     def clear(self) -> None:
         """Show none."""
+        self._told = []
+        self._follow(None)
         if self._strips is not None:
             self._strips.clear()
         if self._plot is not None:
@@ -89,6 +110,7 @@ class StripDisplay:
     def close(self) -> None:
         """Leave the views as if nothing had been there."""
         self.close_plot(None)
+        self._follow(None)
         if self._strips is not None:
             self._strips.cleanup()
             self._strips = None
@@ -113,13 +135,11 @@ class StripDisplay:
             self._plot = ScorePlot(slicer.mrmlScene)
         return self._plot
 
-    def _show(self, exchanges: list[Exchange], volume_id: str | None) -> None:
-        shown = []
-        for exchange in exchanges:
-            with suppress(InputError):  # no scores, or no places: there is nothing to draw
-                shown.append(
-                    Shown(slice_map_of(exchange), exchange.scores, exchange_title(exchange))
-                )
+    def _show(self, told: list[_Told], volume_id: str | None) -> None:
+        volume = slicer.mrmlScene.GetNodeByID(volume_id) if volume_id else None
+        self._told = told
+        self._follow(volume)
+        shown = self._shown(volume)
         if not shown:
             self.clear()
             return
@@ -128,6 +148,39 @@ class StripDisplay:
             self._pane.follow(self.plot.chart)
         if self.strips is not None:
             self.strips.show(*shown, volume_id=volume_id or "")
+
+    def _shown(self, volume: Any) -> list[Shown]:
+        shown = []
+        for each in self._told:
+            exchange = each.exchange
+            with suppress(InputError):  # no scores, or no places: there is nothing to draw
+                shown.append(
+                    Shown(
+                        slice_map_of(exchange),
+                        exchange.scores,
+                        exchange_title(exchange),
+                        motion(each.geometry, volume).matrix,
+                    )
+                )
+        return shown
+
+    def _follow(self, volume: Any) -> None:
+        """Hear of a volume's moves, and no longer of the one before."""
+        for tag in self._tags:
+            self._volume.RemoveObserver(tag)
+        self._tags, self._volume = [], volume
+        if volume is not None:
+            self._lies = geometry_text(volume)
+            events = (volume.TransformModifiedEvent, vtk.vtkCommand.ModifiedEvent)
+            self._tags = [volume.AddObserver(event, self._volume_moved) for event in events]
+
+    def _volume_moved(self, volume: Any, _event: str) -> None:
+        lies = geometry_text(volume)
+        if lies == self._lies:
+            return
+        self._lies = lies
+        if self._strips is not None:
+            self._strips.update(*self._shown(volume))
 
     def _jump(self, index: int) -> None:
         self.plot.mark(index)

@@ -319,7 +319,12 @@ def _texts(stored: StoredExchange, shown_notice: str) -> AnswerTexts:
     options = dict(zip(_letters(len(exchange.choices)), exchange.choices, strict=True))
     notes = [finish_text(exchange.finish_reason), notice, *exchange.warnings]
     if stored.moved:
-        notes.append(_("The volume was moved since; the slices' positions are the old ones."))
+        notes.append(
+            _(
+                "The volume was moved since: the positions in words are those of the time of the "
+                "question."
+            )
+        )
     return AnswerTexts(
         exchange_title(exchange),
         _detail(stored),

@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 import vtk
+from slicer.i18n import tr as _
 from vtk.util.numpy_support import numpy_to_vtk
 
 from med2e3 import palette
 from med2e3.palette import rgb
 from med2e3_slicer.strip.shown import Shown
 
-_SLICE, _UNIFORM, _HEIGHT = "slice", "uniform", "slice shown"
+#: columns of the tables that nobody reads; the others are called as in the legend
+_SLICE, _HEIGHT = "slice", "height"
 _COLORS = ("#c84e00", "#1f5d94")
 #: the axis of scores reaches at least this many times uniform
 _LEAST_TOP = 2.0
@@ -56,27 +58,28 @@ class ScorePlot:
         columns: dict[str, list[float]] = {}
         length = max(len(each.scores) for each in shown)
         columns[_SLICE] = [float(number) for number in range(1, length + 1)]
-        names = ["score"] if len(shown) == 1 else list("AB")[: len(shown)]
+        names = [_("score")] if len(shown) == 1 else list("AB")[: len(shown)]
+        uniform, shown_now = _("uniform"), _("slice shown")
         for name, each in zip(names, shown, strict=True):
             columns[name] = [*each.relative, *[np.nan] * (length - len(each.relative))]
-        columns[_UNIFORM] = [1.0] * length
+        columns[uniform] = [1.0] * length
         self._top = _ROOM_ABOVE * max(_LEAST_TOP, *(max(each.relative) for each in shown))
         scores = self._table("Med2E3 scores", columns)
         self._marker = self._table("Med2E3 slice shown", {_SLICE: [], _HEIGHT: []})
 
         self._chart = self._add("vtkMRMLPlotChartNode", "Med2E3 scores", hidden=False)
         chart = self._chart
-        chart.SetTitle("Attention to the model's slices")
-        chart.SetXAxisTitle("model slice")
-        chart.SetYAxisTitle("score relative to uniform")
+        chart.SetTitle(_("Attention to the model's slices"))
+        chart.SetXAxisTitle(_("model slice"))
+        chart.SetYAxisTitle(_("score relative to uniform"))
         chart.SetXAxisRangeAuto(False)
         chart.SetXAxisRange(0.5, length + 0.5)
         chart.SetYAxisRangeAuto(False)
         chart.SetYAxisRange(0.0, self._top)
         for name, color in zip(names, _COLORS, strict=False):
             self._series(scores, name, color, solid=True, points=True)
-        self._series(scores, _UNIFORM, palette.QUIET, solid=False, points=False)
-        self._series(self._marker, _HEIGHT, palette.INK, solid=True, points=False)
+        self._series(scores, uniform, palette.QUIET, solid=False, points=False)
+        self._series(self._marker, _HEIGHT, palette.INK, solid=True, points=False, name=shown_now)
         self.mark(current)
 
     def mark(self, current: int | None) -> None:
@@ -115,8 +118,10 @@ class ScorePlot:
         _fill(node, columns)
         return node
 
-    def _series(self, table: Any, column: str, color: str, *, solid: bool, points: bool) -> None:
-        series = self._add("vtkMRMLPlotSeriesNode", column, hidden=True)
+    def _series(
+        self, table: Any, column: str, color: str, *, solid: bool, points: bool, name: str = ""
+    ) -> None:
+        series = self._add("vtkMRMLPlotSeriesNode", name or column, hidden=True)
         series.SetAndObserveTableNodeID(table.GetID())
         series.SetXColumnName(_SLICE)
         series.SetYColumnName(column)

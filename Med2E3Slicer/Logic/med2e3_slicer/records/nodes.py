@@ -18,9 +18,7 @@ import numpy.typing as npt
 import slicer
 import vtk
 
-from med2e3.errors import Med2E3Error
 from med2e3.record import Exchange, stack_axis
-from med2e3_slicer.volumes.node import ijk_to_world
 
 #: what a node of ours is; other modules' nodes lack it
 KIND = "Med2E3.kind"
@@ -37,8 +35,6 @@ SCORES_TABLE = "Med2E3.scores"
 COLUMNS = ("slice", "position_mm", "score", "relative")
 
 _NAMES = {"report": "report", "open_vqa": "answer", "closed_vqa": "answer"}
-#: of an element of the matrix, in mm
-_SAME_MM = 1e-3
 
 
 def record_nodes(scene: Any) -> Iterator[Any]:
@@ -49,8 +45,16 @@ def record_nodes(scene: Any) -> Iterator[Any]:
             yield node
 
 
-def add_text_node(scene: Any, exchange: Exchange, text: str, volume: Any) -> Any:
-    """Make a record's text node; ``volume`` is ``None`` where it is gone already."""
+def add_text_node(scene: Any, exchange: Exchange, text: str, volume: Any, geometry: str) -> Any:
+    """Make a record's text node.
+
+    Args:
+        scene: the scene.
+        exchange: the record.
+        text: its document.
+        volume: the volume node; ``None`` where it is gone already.
+        geometry: where the volume lay when its voxels were read.
+    """
     number = 1 + max((number_of(node) for node in record_nodes(scene)), default=0)
     node = slicer.vtkMRMLTextNode()
     node.SetName(f"Med-2E3 {_NAMES[exchange.task]} {number}")
@@ -60,7 +64,7 @@ def add_text_node(scene: Any, exchange: Exchange, text: str, volume: Any) -> Any
     for name, value in ((KIND, EXCHANGE), (KEY, uuid.uuid4().hex), (NUMBER, str(number))):
         node.SetAttribute(name, value)
     if volume is not None:
-        node.SetAttribute(GEOMETRY, _geometry_text(volume))
+        node.SetAttribute(GEOMETRY, geometry)
         node.SetNodeReferenceID(INPUT_VOLUME, volume.GetID())
     node = scene.AddNode(node)
     place_beside(node, volume)
@@ -115,19 +119,6 @@ def volume_of(node: Any) -> Any:
     return volume if volume is not None and volume.IsA("vtkMRMLScalarVolumeNode") else None
 
 
-def has_moved(node: Any, volume: Any) -> bool:
-    """Whether the volume lies elsewhere, or has another size, than when the question was asked."""
-    told = (node.GetAttribute(GEOMETRY) or "").split()
-    now = _geometry_text(volume).split()
-    if len(told) != len(now):
-        return True
-    try:
-        before, after = (np.array([float(value) for value in values]) for values in (told, now))
-    except ValueError:
-        return True
-    return not np.allclose(before, after, rtol=0, atol=_SAME_MM)
-
-
 def place_beside(node: Any, volume: Any) -> None:
     """Put a node into the subject hierarchy where the volume is: under the same study."""
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(node.GetScene())
@@ -157,12 +148,3 @@ def remove_nodes(node: Any) -> None:
         scene.RemoveNode(each)
         if storage is not None:
             scene.RemoveNode(storage)
-
-
-def _geometry_text(volume: Any) -> str:
-    try:
-        matrix = ijk_to_world(volume)
-    except Med2E3Error:
-        return ""
-    size = volume.GetImageData().GetDimensions()
-    return " ".join(repr(float(value)) for value in (*size, *matrix[:3].ravel()))

@@ -22,6 +22,7 @@ from med2e3_slicer.records.document import (
     with_review,
     write_document,
 )
+from med2e3_slicer.records.motion import Motion, geometry_text, motion
 from med2e3_slicer.records.watch import Watch
 
 
@@ -36,7 +37,8 @@ class StoredExchange:
         exchange: the record as the engine gave it.
         review: what a person made of it.
         volume_id: of the volume it is about; ``None`` if that is gone.
-        moved: whether that volume lies elsewhere now, so that positions are no longer right.
+        geometry: where the volume lay when its voxels were read.
+        motion: how it has moved since.
     """
 
     key: str
@@ -45,7 +47,13 @@ class StoredExchange:
     exchange: Exchange
     review: Review
     volume_id: str | None
-    moved: bool
+    geometry: str
+    motion: Motion
+
+    @property
+    def moved(self) -> bool:
+        """Whether the volume lies elsewhere now; the record's positions are the old ones."""
+        return self.motion.moved
 
     @property
     def text(self) -> str:
@@ -90,13 +98,15 @@ class ExchangeStore:
         #: node id → its text, and what it says; spares reading the JSON again
         self._read: dict[str, tuple[str, tuple[Exchange, Review]]] = {}
 
-    def add(self, volume: Any, exchange: Exchange) -> StoredExchange:
+    def add(self, volume: Any, exchange: Exchange, geometry: str | None = None) -> StoredExchange:
         """Keep an exchange in the scene.
 
         Args:
             volume: the volume node it is about; one that was removed from the scene meanwhile, or
                 ``None``, gives a record without a volume, so that no answer is lost.
             exchange: the record.
+            geometry: where the volume lay when its voxels were read
+                (:func:`~med2e3_slicer.records.geometry_text`); by default where it lies now.
 
         Raises:
             InputError: when the volume belongs to another scene, or a number is not finite.
@@ -107,8 +117,11 @@ class ExchangeStore:
         if volume is not None and volume.GetScene() is not self._scene:
             raise InputError("The volume belongs to another scene than the records.")
 
+        if geometry is None:
+            geometry = "" if volume is None else geometry_text(volume)
+
         def add_nodes() -> Any:
-            node = nodes.add_text_node(self._scene, exchange, text, volume)
+            node = nodes.add_text_node(self._scene, exchange, text, volume, geometry)
             if exchange.scores:
                 nodes.add_table_node(self._scene, exchange, node, volume)
             return node
@@ -236,5 +249,6 @@ class ExchangeStore:
             exchange=exchange,
             review=review,
             volume_id=None if volume is None else volume.GetID(),
-            moved=volume is not None and nodes.has_moved(node, volume),
+            geometry=node.GetAttribute(nodes.GEOMETRY) or "",
+            motion=motion(node.GetAttribute(nodes.GEOMETRY) or "", volume),
         )

@@ -11,8 +11,10 @@ from typing import Any, Self
 
 import numpy as np
 import vtk
+from slicer.i18n import tr as _
 
 from med2e3.errors import InputError
+from med2e3_slicer.strip import words
 from med2e3_slicer.strip.shown import Shown, Stack, Vector
 from med2e3_slicer.strip.slice_strip import Cell, SliceStrip
 from med2e3_slicer.strip.views import LayoutViews, SliceView, Views
@@ -65,7 +67,13 @@ class StripManager:
         self._volume_id = volume_id
         self._rank = -1
         self.refresh()
-        for _, strip in self._strips.values():
+        for _view, strip in self._strips.values():
+            strip.show(*shown)
+
+    def update(self, *shown: Shown) -> None:
+        """Show the same exchanges in another place: their volume was moved."""
+        self._shown = shown
+        for _view, strip in self._strips.values():
             strip.show(*shown)
 
     def compare(self, first: Shown, second: Shown, volume_id: str = "") -> None:
@@ -92,7 +100,7 @@ class StripManager:
     @visible.setter
     def visible(self, visible: bool) -> None:
         self._visible = visible
-        for _, strip in self._strips.values():
+        for _view, strip in self._strips.values():
             strip.visible = visible
 
     def strip_in(self, name: str) -> SliceStrip | None:
@@ -110,7 +118,11 @@ class StripManager:
         """
         stack = self._stack(column)
         if not 0 <= index < len(stack):
-            raise InputError(f"There is no slice {index + 1}; the model saw {len(stack)} slices.")
+            raise InputError(
+                _("There is no slice {number}; the model saw {count} slices.").format(
+                    number=index + 1, count=len(stack)
+                )
+            )
         for strip in self._followers(stack):
             strip.jump(Cell(column, index))
         self._tell_jump(column, index)
@@ -174,7 +186,7 @@ class StripManager:
         if not self._shown:
             return
         present = {view.name: view for view in self._views.views()}
-        for name, (old, _) in list(self._strips.items()):
+        for name, (old, _strip) in list(self._strips.items()):
             new = present.get(name)
             if new is None or new.renderer is not old.renderer:
                 self._detach(name)
@@ -233,7 +245,7 @@ class StripManager:
 
     def _explain_once(self) -> None:
         """The legend stands in one view: the first that scrolls along the slices."""
-        strips = [strip for _, strip in self._strips.values()]
+        strips = [strip for _view, strip in self._strips.values()]
         stack = self._shown[0].stack if self._shown else None
         along = [strip for strip in strips if stack is not None and strip.scrolls_along(stack)]
         explaining = (along or strips)[:1]
@@ -245,7 +257,7 @@ class StripManager:
         for shown in self._shown:
             if shown.stack is None:
                 continue
-            for _, strip in self._strips.values():
+            for _view, strip in self._strips.values():
                 node = strip.slice_logic.GetSliceNode()
                 if node is not caller and not strip.scrolls_along(shown.stack):
                     strip.request_render()
@@ -254,22 +266,22 @@ class StripManager:
             callback()
 
     def _request_renders(self) -> None:
-        for _, strip in self._strips.values():
+        for _view, strip in self._strips.values():
             strip.request_render()
 
     # who follows
 
     def _stack(self, column: int) -> Stack:
         if column >= len(self._shown):
-            raise InputError("There is no strip to go along: show an answer first.")
+            raise InputError(_("There is no strip to go along: show an answer first."))
         stack = self._shown[column].stack
         if stack is None:
-            raise InputError("The slices of this answer have no known position in the patient.")
+            raise InputError(words.why_no_place(self._shown[column]))
         return stack
 
     def _followers(self, stack: Stack) -> list[SliceStrip]:
         """The views that show slices of the stack one at a time and show its volume."""
-        strips = [strip for _, strip in self._strips.values()]
+        strips = [strip for _view, strip in self._strips.values()]
         along = [strip for strip in strips if strip.scrolls_along(stack)]
         if not along:  # all views are oblique: those that are nearer to along than to across
             along = [
@@ -306,7 +318,7 @@ class StripManager:
 
     def _reference(self, stack: Stack) -> Vector | None:
         """The point that the first view along the stack shows now."""
-        for _, strip in self._strips.values():
+        for _view, strip in self._strips.values():
             geometry = strip.geometry()
             if geometry.scrolls_along(stack) and self._shows_volume(strip):
                 return geometry.middle_ras

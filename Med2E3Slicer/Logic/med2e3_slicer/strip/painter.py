@@ -159,7 +159,7 @@ def paint_marker(sheet: Sheet, column: Column, scale: float, ink: Ink, seen: flo
 
 def legend_size(sheet: Sheet, titles: Sequence[str], scale: float) -> tuple[float, float]:
     """Width and height of the legend's card in pixels."""
-    lines = [words.LEGEND, *titles]
+    lines = [words.legend(), *titles]
     widths = [sheet.text_size(line, size=SMALL_LETTERS)[0] for line in lines if line]
     width = max(_LEGEND_WIDTH * scale, *widths) + 16 * scale
     return width, (50 + 15 * len([title for title in titles if title])) * scale
@@ -185,7 +185,7 @@ def paint_legend(
         at = (start + (end - start) * share, bar_low - 4 * scale)
         sheet.text(text, at, ink.letters, size=SMALL_LETTERS, align=(align, "top"), opacity=seen)
     row = bar_low + 12 * scale
-    sheet.text(words.LEGEND, (start, row), ink.quiet, size=SMALL_LETTERS, opacity=seen)
+    sheet.text(words.legend(), (start, row), ink.quiet, size=SMALL_LETTERS, opacity=seen)
     for title in reversed([title for title in titles if title]):
         row += 15 * scale
         sheet.text(title, (start, row), ink.letters, size=SMALL_LETTERS, opacity=seen)

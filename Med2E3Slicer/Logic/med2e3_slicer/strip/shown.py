@@ -6,12 +6,13 @@ Knows numbers and millimetres; does not know views, pixels or colours.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+from slicer.i18n import tr as _
 
 from med2e3.errors import InputError
 from med2e3.volume import SliceMap
@@ -52,6 +53,13 @@ class Stack:
     def __len__(self) -> int:
         return len(self.positions_ras)
 
+    def moved(self, matrix: Vector) -> Self:
+        """The planes after a linear transform (4x4, mm RAS), which keeps them parallel."""
+        positions = self.positions_ras @ matrix[:3, :3].T + matrix[:3, 3]
+        normal = np.linalg.inv(matrix[:3, :3]).T @ self.normal_ras
+        length = float(np.linalg.norm(normal))
+        return type(self)(positions, normal / length, self.spacing_mm / length)
+
     def level(self, point_ras: Vector) -> float:
         """Where a point (mm RAS) lies along the ruler."""
         return float(self.normal_ras @ (point_ras - self.positions_ras[0]) / self.spacing_mm)
@@ -65,6 +73,8 @@ class Shown:
         slice_map: where its model slices lie.
         scores: one score per model slice, in the map's order; they sum to 1.
         title: a few words for the legend; never patient data.
+        motion: 4x4, mm RAS, from where the volume lay when the question was asked to where it is
+            now; ``None`` when that cannot be said, and so no strip can be drawn.
 
     Raises:
         InputError: if the scores do not belong to the map.
@@ -73,15 +83,20 @@ class Shown:
     slice_map: SliceMap
     scores: Sequence[float]
     title: str = ""
+    motion: Vector | None = field(default_factory=lambda: np.eye(4))
 
     def __post_init__(self) -> None:
         if not self.scores or len(self.scores) != len(self.slice_map):
             raise InputError(
-                f"This answer has {len(self.scores)} scores for {len(self.slice_map)} slices, "
-                "so its strip cannot be drawn."
+                _(
+                    "This answer has {scores} scores for {slices} slices, so its strip cannot be "
+                    "drawn."
+                ).format(scores=len(self.scores), slices=len(self.slice_map))
             )
         if not np.isfinite(self.scores).all() or min(self.scores) < 0:
-            raise InputError("The scores of this answer are damaged: not all are numbers above 0.")
+            raise InputError(
+                _("The scores of this answer are damaged: not all are numbers above 0.")
+            )
 
     @cached_property
     def relative(self) -> tuple[float, ...]:
@@ -90,8 +105,11 @@ class Shown:
 
     @cached_property
     def stack(self) -> Stack | None:
-        """The planes of the model slices, or ``None`` where they have no position."""
-        return Stack.of(self.slice_map)
+        """The planes of the model slices now, or ``None`` where they have no position."""
+        stack = Stack.of(self.slice_map)
+        if stack is None or self.motion is None:
+            return None
+        return stack.moved(self.motion)
 
     @cached_property
     def hottest(self) -> tuple[int, ...]:

@@ -242,10 +242,11 @@ class SliceStrip:
     def _lay_out(self, view: ViewGeometry, references: Sequence[float | None]) -> None:
         self._columns = []
         self._sentence = ""
-        if any(shown.stack is None for shown in self._shown):
-            self._sentence = words.NO_POSITION
+        lost = [shown for shown in self._shown if shown.stack is None]
+        if lost:
+            self._sentence = words.why_no_place(lost[0])
         elif self._is_light_box():
-            self._sentence = words.LIGHT_BOX
+            self._sentence = words.light_box()
         else:
             height = 0.0
             if self._legend:

@@ -1,21 +1,39 @@
 """The few words that a strip writes into a view.
 
-Knows how a slice, its position and its score are said; does not know where they are drawn.
+Knows how a slice, its position and its score are said in the language of the application; does not
+know where they are drawn.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from slicer.i18n import tr as _
 
 from med2e3_slicer.strip.shown import Shown, Vector
 
-NO_POSITION = "These slices have no known position in the patient."
-LIGHT_BOX = "The strip is not drawn in light box views."
-LEGEND = "score relative to uniform"
 _ENDS = (("R", "L"), ("A", "P"), ("S", "I"))
 #: cosine above which a direction is taken for one of the patient's axes (2.5 degrees)
 _ALONG_AXIS = 0.999
 _TITLE_LENGTH = 30
+
+
+def legend() -> str:
+    """What the colours stand for."""
+    return _("score relative to uniform")
+
+
+def light_box() -> str:
+    """Why there is no strip in a view of several slices."""
+    return _("The strip is not drawn in light box views.")
+
+
+def why_no_place(shown: Shown) -> str:
+    """Why an exchange's slices have no place in the views."""
+    if shown.motion is None:
+        return _(
+            "The volume was bent or changed after this answer; its slices have no place any more."
+        )
+    return _("The slices of this answer have no known position in the patient.")
 
 
 def direction_letter(direction_ras: Vector) -> str:
@@ -34,12 +52,13 @@ def position(point_ras: Vector, normal_ras: Vector) -> str:
 
 def times_uniform(relative: float) -> str:
     """A score as it is read: ``3.2 × uniform``."""
-    return f"{relative:.1f} × uniform" if relative >= 0.1 else f"{relative:.2f} × uniform"
+    factor = f"{relative:.1f}" if relative >= 0.1 else f"{relative:.2f}"
+    return _("{factor} × uniform").format(factor=factor)
 
 
 def cell(shown: Shown, index: int) -> str:
     """What hovering over a cell tells, one fact a line."""
-    lines = [f"Slice {index + 1} of {len(shown.scores)}"]
+    lines = [_("Slice {number} of {count}").format(number=index + 1, count=len(shown.scores))]
     stack = shown.stack
     if stack is not None:
         lines.append(position(stack.positions_ras[index], stack.normal_ras))

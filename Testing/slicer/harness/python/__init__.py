@@ -10,7 +10,8 @@ import sys
 
 import slicer
 
-from . import i18n, packaging, parameters, sample_data, scripted
+from .. import i18n
+from . import packaging, parameters, sample_data, scripted
 
 
 def install() -> None:
