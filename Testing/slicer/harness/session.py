@@ -25,6 +25,14 @@ SCREENSHOTS = Path(__file__).resolve().parents[1] / "screenshots"
 Qt = QtCore.Qt
 
 
+class Brackets(QtCore.QTranslator):
+    """Qt's translator of a language that is English in brackets."""
+
+    def translate(self, _context: str, text: str, *_more: Any) -> str:
+        """Qt's hook."""
+        return f"[{text}]" if text else text
+
+
 class Session:
     """The running application as tests use it."""
 
@@ -231,13 +239,19 @@ class Session:
 
     @contextlib.contextmanager
     def pseudo_translation(self) -> Iterator[None]:
-        """Show every translatable text in brackets, so that the others are seen."""
+        """Show every translatable text in brackets, so that the others are seen.
+
+        Texts of ``.ui`` files are translated by Qt, as in Slicer, when the file is loaded.
+        """
         from . import i18n
 
+        brackets = Brackets()
         i18n.pseudo[0] = True
+        QtCore.QCoreApplication.installTranslator(brackets)
         try:
             yield
         finally:
+            QtCore.QCoreApplication.removeTranslator(brackets)
             i18n.pseudo[0] = False
 
     @contextlib.contextmanager

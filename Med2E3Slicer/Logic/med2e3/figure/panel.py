@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from med2e3 import palette
 from med2e3.figure.bars import draw_bars
 from med2e3.figure.canvas import Canvas, line_height
-from med2e3.figure.frame import Frame, frame_of
 from med2e3.figure.pictures import draw_slice
 from med2e3.figure.words import Block, footer_text, text_blocks
 from med2e3.record import Exchange, position_text, source_text, stack_axis
+from med2e3.record.frame import Frame, frame_of
 
 WIDTH = 13.6
 MARGIN = 0.45

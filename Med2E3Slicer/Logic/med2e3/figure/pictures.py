@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from med2e3.figure.frame import Frame
 from med2e3.figure.text import font
+from med2e3.record.frame import Frame
 
 
 def draw_slice(

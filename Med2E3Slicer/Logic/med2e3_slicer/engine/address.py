@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from slicer.i18n import tr as _
+
 from med2e3.errors import InputError
 from med2e3.protocol import is_loopback
 
@@ -41,18 +43,18 @@ class EngineAddress:
         text = text.strip()
         if text and "://" not in text:
             text = f"https://{text}"
-        hint = "Give it as https://HOST:PORT."
+        hint = _("Give it as https://HOST:PORT.")
         try:
             parts = urlsplit(text)
             host, port = parts.hostname, parts.port
         except ValueError as error:
-            raise InputError("This is not an engine's address.", hint=hint) from error
+            raise InputError(_("This is not an engine's address."), hint=hint) from error
         if parts.scheme not in ("http", "https") or not host or any(map(str.isspace, text)):
-            raise InputError("This is not an engine's address.", hint=hint)
+            raise InputError(_("This is not an engine's address."), hint=hint)
         if parts.username or parts.password or parts.query or parts.fragment:
             raise InputError(
-                "An engine's address holds no password and nothing after ? or #.",
-                hint="Give the token in its own field.",
+                _("An engine's address holds no password and nothing after ? or #."),
+                hint=_("Give the token in its own field."),
             )
         place = f"[{host}]" if ":" in host else host
         if port is not None:

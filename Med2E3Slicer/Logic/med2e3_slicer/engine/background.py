@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import qt
+from slicer.i18n import tr as _
 
 from med2e3.errors import Cancelled, Med2E3Error
 
@@ -73,14 +74,14 @@ class Background:
             self._error = error
         except MemoryError as error:
             self._error = Med2E3Error(
-                "There is not enough memory to prepare the volume.",
-                hint="Close other volumes or programs and try again.",
+                _("There is not enough memory to prepare the volume."),
+                hint=_("Close other volumes or programs and try again."),
                 detail=repr(error),
             )
         except Exception:
             self._error = Med2E3Error(
-                "The volume could not be prepared because of a fault in this program.",
-                hint="Please report it with the details.",
+                _("The volume could not be prepared because of a fault in this program."),
+                hint=_("Please report it with the details."),
                 detail=traceback.format_exc(),
             )
 

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable
 
 import qt
+from slicer.i18n import tr as _
 
 from med2e3.asking import Done, Event, GenerationOptions, Question
 from med2e3.errors import Cancelled, Med2E3Error
@@ -267,7 +268,9 @@ class Answering:
                     self._on_event(event)
 
     def _ended(self, body: bytes) -> None:
-        self._broke(EngineUnreachable("The connection to the engine broke.", hint="Ask again."))
+        self._broke(
+            EngineUnreachable(_("The connection to the engine broke."), hint=_("Ask again."))
+        )
 
     def _broke(self, error: Med2E3Error) -> None:
         if self._over:

@@ -10,6 +10,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from slicer.i18n import tr as _
+
 from med2e3.errors import InputError
 from med2e3.sizes import human_bytes
 from med2e3.volume import MODEL_SIZE
@@ -36,7 +38,11 @@ class ConsentRequest:
     @property
     def text(self) -> str:
         """All of it, for a dialog or a log."""
-        lines = [f"The engine at {self.address} runs on another computer. It is sent:"]
+        lines = [
+            _("The engine at {address} runs on another computer. It is sent:").format(
+                address=self.address
+            )
+        ]
         lines += [f"\N{BULLET} {sentence}" for sentence in self.sent]
         return "\n".join([*lines, self.not_sent, *([self.warning] if self.warning else [])])
 
@@ -55,18 +61,26 @@ def consent_request(
     return ConsentRequest(
         address=address.url,
         sent=(
-            f"the picture that the model sees: {slices} slices of {rows} × {columns} grey values "
-            f"({size}) made of the volume;",
-            "your question, its choices, and the earlier questions and answers if it follows on "
-            "from them;",
-            "how the answer is to be generated (its length, the seed).",
+            _(
+                "the picture that the model sees: {slices} slices of {rows} × {columns} grey "
+                "values ({size}) made of the volume;"
+            ).format(slices=slices, rows=rows, columns=columns, size=size),
+            _(
+                "your question, its choices, and the earlier questions and answers if it follows "
+                "on from them;"
+            ),
+            _("how the answer is to be generated (its length, the seed)."),
         ),
-        not_sent="The volume itself, its name, the patient's name, dates, DICOM headers and file "
-        "names are not sent. Do not type a patient's name into a question.",
+        not_sent=_(
+            "The volume itself, its name, the patient's name, dates, DICOM headers and file "
+            "names are not sent. Do not type a patient's name into a question."
+        ),
         warning=""
         if address.is_encrypted
-        else "The connection is not encrypted (http): whoever is on the network between can read "
-        "the picture, the question and the token.",
+        else _(
+            "The connection is not encrypted (http): whoever is on the network between can read "
+            "the picture, the question and the token."
+        ),
     )
 
 
@@ -81,9 +95,11 @@ class ConsentNeeded(InputError):  # noqa: N818 (a question to the person, not a 
 
     def __init__(self, request: ConsentRequest) -> None:
         super().__init__(
-            "Nothing was sent: the engine runs on another computer, and nobody has agreed to "
-            "sending it the picture and the question.",
-            hint="Agree in the panel, or in a script with use_remote(..., consent=True).",
+            _(
+                "Nothing was sent: the engine runs on another computer, and nobody has agreed to "
+                "sending it the picture and the question."
+            ),
+            hint=_("Agree in the panel, or in a script with use_remote(..., consent=True)."),
         )
         self.request = request
 

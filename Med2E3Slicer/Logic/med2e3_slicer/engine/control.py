@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
+from slicer.i18n import tr as _
+
 from med2e3.errors import Med2E3Error
 from med2e3.protocol import Capabilities, ModelNotReady, child_arguments, parse_hello
 from med2e3_slicer.engine.address import EngineAddress
@@ -180,7 +182,7 @@ class EngineControl:
         if self._process is not None:
             self._end_process()
             self._forget_client()
-            self._lose(EngineError("The engine was stopped.", hint="Ask again to start it."))
+            self._lose(EngineError(_("The engine was stopped."), hint=_("Ask again to start it.")))
         self.problem = None
         self._tell()
 
@@ -214,9 +216,11 @@ class EngineControl:
         choice = self.choice
         if choice.python is None:
             raise EngineError(
-                "The engine is not installed.",
-                hint="Open the set-up page of the module and install it, or use an engine that "
-                "runs elsewhere.",
+                _("The engine is not installed."),
+                hint=_(
+                    "Open the set-up page of the module and install it, or use an engine that "
+                    "runs elsewhere."
+                ),
             )
         whole = child_arguments(
             str(choice.python),
@@ -239,7 +243,7 @@ class EngineControl:
             if self._process is process:
                 self._process = None
                 self._forget_client()
-                self._fail(error or EngineError("The engine was stopped."))
+                self._fail(error or EngineError(_("The engine was stopped.")))
 
         process = EngineProcess(command, on_line, on_ended)
         self._process = process
@@ -251,7 +255,7 @@ class EngineControl:
             hello = parse_hello(line.decode("utf-8", errors="replace"))
             address = EngineAddress.parse(hello.address)
             if not address.is_this_computer:
-                raise EngineError("The engine did not say where it listens on this computer.")
+                raise EngineError(_("The engine did not say where it listens on this computer."))
             self._client = QtEngineClient(address, hello.token, self.consents)
         except Med2E3Error as error:
             self._give_up(error)
@@ -305,8 +309,8 @@ class EngineControl:
                     each.on_ready(self._client, capabilities)
         else:
             error = ModelNotReady(
-                capabilities.problem or "No model is loaded in the engine.",
-                hint="Choose another model, or ask whoever runs the engine to load one.",
+                capabilities.problem or _("No model is loaded in the engine."),
+                hint=_("Choose another model, or ask whoever runs the engine to load one."),
                 detail=self.details,
             )
             self._give_up(error)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import qt
+from slicer.i18n import tr as _
 
 from med2e3.errors import Med2E3Error
 from med2e3.protocol import API_HEADER, EngineUnreachable, check_version, error_of
@@ -111,8 +112,10 @@ class Call:
     def _too_silent(self) -> None:
         self._fail(
             EngineUnreachable(
-                f"The engine said nothing for {self._request.silence_s:g} seconds.",
-                hint="It may be overloaded, or the network is down; ask again.",
+                _("The engine said nothing for {seconds} seconds.").format(
+                    seconds=f"{self._request.silence_s:g}"
+                ),
+                hint=_("It may be overloaded, or the network is down; ask again."),
             )
         )
 
@@ -134,7 +137,7 @@ class Call:
             return
         self._body += data
         if len(self._body) > _LONGEST_BODY:
-            self._fail(EngineUnreachable("What answers at this address is not a Med2E3 engine."))
+            self._fail(EngineUnreachable(_("What answers at this address is not a Med2E3 engine.")))
 
     def _finished(self) -> None:
         if self._over:
@@ -191,7 +194,7 @@ def json_of(body: bytes) -> Any:
     """
     values = _parsed(body)
     if values is None:
-        raise EngineUnreachable("The engine's answer is damaged.", detail=repr(body[:200]))
+        raise EngineUnreachable(_("The engine's answer is damaged."), detail=repr(body[:200]))
     return values
 
 
@@ -229,27 +232,31 @@ def _unreachable(number: int, said: str) -> EngineUnreachable:
     detail = f"network error {number}: {said}"
     if number == _TLS:
         return EngineUnreachable(
-            f"No encrypted connection could be made, so nothing was sent: {said.rstrip('.')}.",
-            hint="Ask whoever runs the engine for a certificate that this computer trusts, or "
-            "whether its address begins with http://.",
+            _("No encrypted connection could be made, so nothing was sent: {reason}.").format(
+                reason=said.rstrip(".")
+            ),
+            hint=_(
+                "Ask whoever runs the engine for a certificate that this computer trusts, or "
+                "whether its address begins with http://."
+            ),
             detail=detail,
         )
     if number == _REFUSED:
-        sentence = "No engine answers at this address."
-        hint = "Check the address and the port, and that the engine runs."
+        sentence = _("No engine answers at this address.")
+        hint = _("Check the address and the port, and that the engine runs.")
     elif number == _NO_HOST:
-        sentence = "There is no computer with the name in the engine's address."
-        hint = "Check the address, and whether a VPN is needed."
+        sentence = _("There is no computer with the name in the engine's address.")
+        hint = _("Check the address, and whether a VPN is needed.")
     elif number == _CLOSED:
-        sentence = "The connection to the engine broke."
-        hint = "Ask again."
+        sentence = _("The connection to the engine broke.")
+        hint = _("Ask again.")
     elif number == _TOO_SLOW:
-        sentence = "The engine did not answer in time."
-        hint = "Check that it runs, and ask again."
+        sentence = _("The engine did not answer in time.")
+        hint = _("Check that it runs, and ask again.")
     elif number in _PROXY:
-        sentence = "The proxy of this network did not let the connection to the engine through."
-        hint = "Ask whoever runs the network to allow the engine's address."
+        sentence = _("The proxy of this network did not let the connection to the engine through.")
+        hint = _("Ask whoever runs the network to allow the engine's address.")
     else:
-        sentence = "The engine cannot be reached."
-        hint = "Check the address and the network."
+        sentence = _("The engine cannot be reached.")
+        hint = _("Check the address and the network.")
     return EngineUnreachable(sentence, hint=hint, detail=detail)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import qt
+from slicer.i18n import tr as _
 
 from med2e3.errors import Med2E3Error
 from med2e3_slicer.engine.environment import engine_environment, startup_environment
@@ -104,8 +105,8 @@ class EngineProcess:
         if not self._command.python.is_file():
             self._end(
                 EngineError(
-                    "The engine is not installed.",
-                    hint="Open the set-up page of the module and install it.",
+                    _("The engine is not installed."),
+                    hint=_("Open the set-up page of the module and install it."),
                 )
             )
             return
@@ -162,8 +163,8 @@ class EngineProcess:
             self._pid = 0
             self._end(
                 EngineError(
-                    "The engine's Python could not be started.",
-                    hint="Install the engine again on the set-up page of the module.",
+                    _("The engine's Python could not be started."),
+                    hint=_("Install the engine again on the set-up page of the module."),
                     detail=str(self._process.errorString()),
                 )
             )
@@ -193,20 +194,25 @@ def _what_happened(
 ) -> EngineError:
     if late:
         return EngineError(
-            f"The engine did not start within {_START_S} seconds.",
-            hint="Try again; if it happens again, see the details.",
+            _("The engine did not start within {seconds} seconds.").format(seconds=_START_S),
+            hint=_("Try again; if it happens again, see the details."),
             detail=details,
         )
-    how = "crashed" if crashed else f"ended by itself (exit code {code})"
+    if crashed:
+        how = _("The engine crashed")
+    else:
+        how = _("The engine ended by itself (exit code {code})").format(code=code)
     if was_starting:
         return EngineError(
-            f"The engine {how} while it started.",
-            hint="See the details for what it said, or install it again on the set-up page.",
+            _("{what_happened} while it started.").format(what_happened=how),
+            hint=_("See the details for what it said, or install it again on the set-up page."),
             detail=details,
         )
     return EngineLost(
-        f"The engine {how}.",
-        hint="Ask again to start another; if it happens again, the memory of this computer may be "
-        "too small for the model.",
+        f"{how}.",
+        hint=_(
+            "Ask again to start another; if it happens again, the memory of this computer may be "
+            "too small for the model."
+        ),
         detail=details,
     )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import qt
+from slicer.i18n import tr as _
 
 from med2e3.errors import Cancelled, Med2E3Error
 
@@ -62,8 +63,8 @@ class Steps:
             self._stop()
             self._on_error(
                 Med2E3Error(
-                    "There is not enough memory for a copy of the volume.",
-                    hint="Close other volumes or programs and try again.",
+                    _("There is not enough memory for a copy of the volume."),
+                    hint=_("Close other volumes or programs and try again."),
                     detail=repr(error),
                 )
             )

@@ -10,6 +10,8 @@ import io
 import zipfile
 from collections.abc import Iterable, Sequence
 
+from slicer.i18n import tr as _
+
 from med2e3_slicer.export.clean import markup
 from med2e3_slicer.export.content import Content
 from med2e3_slicer.export.pictures import Picture
@@ -98,7 +100,7 @@ def _body(content: Content, bar: Picture | None, keys: Sequence[Picture]) -> Ite
     for line in content.text:
         yield _paragraph(line)
     if content.slices:
-        yield _paragraph("Highest-scored slices", "Heading1")
+        yield _paragraph(_("Highest-scored slices"), "Heading1")
         if bar:
             yield _paragraph_of(_drawing(1, bar, _TEXT_CM))
             yield _paragraph(bar.caption, "Quiet")
@@ -115,10 +117,10 @@ def _body(content: Content, bar: Picture | None, keys: Sequence[Picture]) -> Ite
                 yield _paragraph(f"{number}. {line}")
         yield _paragraph(content.scores_note, "Quiet")
     if content.remarks:
-        yield _paragraph("Remarks", "Heading1")
+        yield _paragraph(_("Remarks"), "Heading1")
         for remark in content.remarks:
             yield _paragraph(f"• {remark}")
-    yield _paragraph("Details", "Heading1")
+    yield _paragraph(_("Details"), "Heading1")
     rows = [
         [_paragraph(name, "Quiet"), _paragraph(value, "Quiet")] for name, value in content.details
     ]
@@ -185,7 +187,8 @@ def _page() -> str:
 
 def _footer(content: Content) -> str:
     page = '<w:fldSimple w:instr=" PAGE "><w:r><w:t>1</w:t></w:r></w:fldSimple>'
-    text = f'<w:r><w:t xml:space="preserve">{markup(content.notice)} Page </w:t></w:r>{page}'
+    said = markup(f"{content.notice} {_('Page')} ")
+    text = f'<w:r><w:t xml:space="preserve">{said}</w:t></w:r>{page}'
     return f"{_HEAD}<w:ftr {_NAMESPACES}>{_paragraph_of(text, 'Quiet')}</w:ftr>"
 
 

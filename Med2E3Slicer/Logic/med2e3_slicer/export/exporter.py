@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from slicer.i18n import tr as _
 
 from med2e3.atomic import write_bytes
 from med2e3.errors import InputError, Med2E3Error
@@ -113,6 +114,8 @@ def check_suffix(path: Path) -> None:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise InputError(
-            f"A report cannot be written as {path.suffix or 'a file without suffix'!r}.",
-            hint=f"End the file name in one of {', '.join(SUFFIXES)}.",
+            _("A report cannot be written as {suffix}.").format(
+                suffix=path.suffix or _("a file without suffix")
+            ),
+            hint=_("End the file name in one of {suffixes}.").format(suffixes=", ".join(SUFFIXES)),
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import qt
+from slicer.i18n import tr as _
 
 from med2e3.errors import InputError
 from med2e3.palette import INK, QUIET, RULE, WARNING_CARD, WARNING_INK
@@ -50,7 +51,7 @@ def as_pdf(content: Content, bar: Picture | None, keys: Sequence[Picture]) -> by
         try:
             return path.read_bytes()
         except OSError as error:
-            raise InputError("The PDF could not be made.", detail=repr(error)) from error
+            raise InputError(_("The PDF could not be made."), detail=repr(error)) from error
 
 
 def _write(path: Path, content: Content, bar: Picture | None, keys: Sequence[Picture]) -> None:
@@ -69,7 +70,7 @@ def _write(path: Path, content: Content, bar: Picture | None, keys: Sequence[Pic
 
     painter = qt.QPainter(writer)
     if not painter.isActive():
-        raise InputError("The PDF could not be made.")
+        raise InputError(_("The PDF could not be made."))
     try:
         enlarged = writer.width() / (_PAGE_MM[0] * _UNITS)
         painter.scale(enlarged, enlarged)
@@ -82,7 +83,8 @@ def _write(path: Path, content: Content, bar: Picture | None, keys: Sequence[Pic
             with _moved(painter, margin, margin - top):
                 document.drawContents(painter, qt.QRectF(0, top, _WIDTH, _HEIGHT))
             with _moved(painter, margin, margin + _HEIGHT):
-                _draw_footer(painter, f"{content.notice}  Page {page + 1} of {pages}")
+                said = _("Page {page} of {pages}").format(page=page + 1, pages=pages)
+                _draw_footer(painter, f"{content.notice}  {said}")
     finally:
         painter.end()
 
@@ -119,7 +121,7 @@ def _html(content: Content, bar: Picture | None, keys: Sequence[Picture]) -> Ite
     for line in content.text:
         yield f'<p style="margin:7px 0 0 0; white-space:pre-wrap">{markup(line)}</p>'
     if content.slices:
-        yield _heading("Highest-scored slices")
+        yield _heading(_("Highest-scored slices"))
         if bar:
             yield _image(bar, _WIDTH) + _quiet(bar.caption)
         if keys:
@@ -135,9 +137,9 @@ def _html(content: Content, bar: Picture | None, keys: Sequence[Picture]) -> Ite
             )
         yield _quiet(content.scores_note)
     if content.remarks:
-        yield _heading("Remarks")
+        yield _heading(_("Remarks"))
         yield "".join(_line(f"• {remark}") for remark in content.remarks)
-    yield _heading("Details")
+    yield _heading(_("Details"))
     rows = (
         f'<tr><td width="28%">{_quiet(name)}</td><td>{_quiet(value)}</td></tr>'
         for name, value in content.details

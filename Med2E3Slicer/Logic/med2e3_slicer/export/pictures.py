@@ -12,18 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
+from slicer.i18n import tr as _
 
 from med2e3.errors import InputError
 from med2e3.palette import INK, QUIET, RULE, relative_color
 from med2e3.record import Exchange, position_text, stack_axis
+from med2e3.record.frame import Frame, frame_of
 from med2e3_slicer.export.content import KEY_SLICES, slice_text
 
-#: letters at the left, right, upper and lower edge of a picture in radiological display
-_EDGES = {
-    "axial": "RLAP",
-    "coronal": "RLSI",
-    "sagittal": "APSI",
-}
 #: of a slice's picture; its height follows the size of its pixels
 _WIDTH = 480
 _EDGE = 8
@@ -82,7 +78,12 @@ def score_bar(exchange: Exchange) -> Picture | None:
             place = position_text(exchange.slices[index], axis)
             label = f"{index + 1}   {place}" if place else str(index + 1)
             _write(draw, (x, floor + 8), label, f"{side}a", QUIET)
-    return _picture(image, f"Score of each slice; the dashed line is uniform (1/{len(relative)}).")
+    return _picture(
+        image,
+        _("Score of each slice; the dashed line is uniform (1/{count}).").format(
+            count=len(relative)
+        ),
+    )
 
 
 def key_slices(exchange: Exchange, voxels: npt.NDArray[np.floating[Any]]) -> tuple[Picture, ...]:
@@ -97,29 +98,27 @@ def key_slices(exchange: Exchange, voxels: npt.NDArray[np.floating[Any]]) -> tup
     """
     if voxels.ndim != 3 or len(voxels) != len(exchange.slices):
         raise InputError(
-            f"The record is about {len(exchange.slices)} slices, the pictures are another volume's."
+            _("The record is about {count} slices, the pictures are another volume's.").format(
+                count=len(exchange.slices)
+            )
         )
-    pixel = exchange.preprocessing.get("pixel_spacing_mm")
-    shape = float(pixel[0]) / float(pixel[1]) if pixel else 1.0
-    height = round(_WIDTH * min(2.0, max(0.3, shape * voxels.shape[1] / voxels.shape[2])))
+    frame = frame_of(exchange)
+    height = round(_WIDTH * min(2.0, max(0.3, frame.proportion(*voxels.shape[1:]))))
     relative = exchange.relative_scores()
-    edges = ""
-    if stack_axis(exchange.slices) is not None:
-        edges = _EDGES.get(str(exchange.preprocessing.get("plane")), "")
     pictures = []
     for index in exchange.top_slices(KEY_SLICES):
         grey = (np.clip(voxels[index], 0, 1) * 255).round().astype(np.uint8)
         image = Image.fromarray(grey).resize((_WIDTH, height), Image.Resampling.BICUBIC)
         image = image.convert("RGB")
         draw = ImageDraw.Draw(image)
-        _write_edges(draw, edges, height)
+        _write_edges(draw, frame, height)
         box = (0, 0, _WIDTH - 1, height - 1)
         draw.rectangle(box, outline=relative_color(relative[index]), width=_EDGE)
         pictures.append(_picture(image, slice_text(exchange, index)))
     return tuple(pictures)
 
 
-def _write_edges(draw: ImageDraw.ImageDraw, edges: str, height: int) -> None:
+def _write_edges(draw: ImageDraw.ImageDraw, frame: Frame, height: int) -> None:
     far = _EDGE + 6
     places = (
         (far, height / 2, "lm"),
@@ -127,7 +126,8 @@ def _write_edges(draw: ImageDraw.ImageDraw, edges: str, height: int) -> None:
         (_WIDTH / 2, far, "ma"),
         (_WIDTH / 2, height - far, "md"),
     )
-    for letter, (x, y, anchor) in zip(edges, places, strict=False):
+    edges = (frame.left, frame.right, frame.top, frame.bottom)
+    for letter, (x, y, anchor) in zip(edges, places, strict=True):
         _write(draw, (x, y), letter, anchor, "white", size=_LETTER, around="black")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from slicer.i18n import tr as _
+
 from med2e3_slicer.export.content import Content
 
 
@@ -13,9 +15,9 @@ def as_text(content: Content) -> str:
         content.text,
     ]
     if content.slices:
-        parts.append(["Highest-scored slices", *content.slices, content.scores_note])
+        parts.append([_("Highest-scored slices"), *content.slices, content.scores_note])
     if content.remarks:
-        parts.append(["Remarks", *(f"- {remark}" for remark in content.remarks)])
-    parts.append(["Details", *(f"{name}: {value}" for name, value in content.details)])
+        parts.append([_("Remarks"), *(f"- {remark}" for remark in content.remarks)])
+    parts.append([_("Details"), *(f"{name}: {value}" for name, value in content.details)])
     parts.append([content.notice])
     return "\n\n".join("\n".join(part) for part in parts) + "\n"

@@ -80,8 +80,8 @@ class Build:
         except OSError as error:
             self._end(
                 InstallError(
-                    "The folder for the engine cannot be written.",
-                    hint="Choose another one by the variable MED2E3_HOME.",
+                    _("The folder for the engine cannot be written."),
+                    hint=_("Choose another one by the variable MED2E3_HOME."),
                     detail=repr(error),
                 )
             )
@@ -95,8 +95,8 @@ class Build:
         else:
             self._end(
                 InputError(
-                    "The installer uv is not on this computer.",
-                    hint="Allow that it is put into the engine's folder.",
+                    _("The installer uv is not on this computer."),
+                    hint=_("Allow that it is put into the engine's folder."),
                 )
             )
 
@@ -108,7 +108,7 @@ class Build:
     def _make_environment(self) -> None:
         program = uv.find_uv(self._places)
         if program is None:
-            self._end(InstallError("uv was installed but its program is missing."))
+            self._end(InstallError(_("uv was installed but its program is missing.")))
             return
 
         def install() -> None:

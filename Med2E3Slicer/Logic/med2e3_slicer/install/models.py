@@ -12,17 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import med2e3
+from slicer.i18n import tr as _
+
 from med2e3.errors import Cancelled, InputError, Med2E3Error, WeightsError
 from med2e3.sizes import human_bytes
 from med2e3_slicer import engine
 from med2e3_slicer.install import uv
 from med2e3_slicer.install.build import OnEnded, OnProgress
 from med2e3_slicer.install.job import Job, Outcome
+from med2e3_slicer.model_names import CATALOGUE, EMBEDDED
 
 _CHILD = Path(__file__).with_name("models_child.py")
 _COMMAND = Path(engine.__file__).with_name("child.py")
-_CATALOGUE = Path(med2e3.__file__).parent / "weights" / "catalogue.json"
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,13 @@ def licence_text(name: str) -> str:
     Raises:
         InputError: the catalogue has no such model.
     """
-    models = json.loads(_CATALOGUE.read_text(encoding="utf-8"))["models"]
+    models = json.loads(CATALOGUE.read_text(encoding="utf-8"))["models"]
     for model in models:
         if model["name"] == name:
             licence = model["licence"]
             parts = [f"• {part['what']}: {part['licence']}" for part in licence["parts"]]
             return "\n\n".join([licence["name"], "\n".join(parts), *licence["text"]])
-    raise InputError("The catalogue has no such model.")
+    raise InputError(_("The catalogue has no such model."))
 
 
 class ModelManager:
@@ -84,7 +85,7 @@ class ModelManager:
                 rows = json.loads(text[text.index("{") :])["models"]
                 models = [_row(row) for row in rows]
             except (ValueError, KeyError, TypeError):
-                on_failed(_failed("The models could not be listed.", outcome))
+                on_failed(_failed(_("The models could not be listed."), outcome))
                 return
             on_rows(models)
 
@@ -113,8 +114,8 @@ class ModelManager:
         """
         if not accept_licence:
             raise InputError(
-                "The licence was not accepted, so nothing is downloaded.",
-                hint="Read and accept it first.",
+                _("The licence was not accepted, so nothing is downloaded."),
+                hint=_("Read and accept it first."),
             )
         told: dict[str, Any] = {}
 
@@ -137,7 +138,7 @@ class ModelManager:
             if outcome.succeeded:
                 on_ended(None)
             elif outcome.cancelled:
-                on_ended(Cancelled("Paused; what was downloaded is kept."))
+                on_ended(Cancelled(_("Paused; what was downloaded is kept.")))
             elif told:
                 on_ended(
                     WeightsError(
@@ -147,7 +148,7 @@ class ModelManager:
                     )
                 )
             else:
-                on_ended(_failed("The model could not be downloaded.", outcome))
+                on_ended(_failed(_("The model could not be downloaded."), outcome))
 
         extra = [] if folder is None else [str(folder)]
         self._start([str(_CHILD), name, *extra], line, ended)
@@ -165,7 +166,7 @@ class ModelManager:
         """
 
         def ended(outcome: Outcome) -> None:
-            failed = _failed("The model could not be removed.", outcome)
+            failed = _failed(_("The model could not be removed."), outcome)
             on_ended(None if outcome.succeeded else failed)
 
         self._start([str(_COMMAND), "models", "remove", name, "--yes"], _ignore, ended)
@@ -174,7 +175,9 @@ class ModelManager:
         self, arguments: list[str], line: Callable[[str], None], ended: Callable[[Outcome], None]
     ) -> None:
         if self.is_busy:
-            raise InputError("Another model is being worked on.", hint="Wait for it or pause it.")
+            raise InputError(
+                _("Another model is being worked on."), hint=_("Wait for it or pause it.")
+            )
         command = [self._python, *arguments]
         self._job = Job(command, uv.clean_environment(), line, ended)
         self._job.start()
@@ -185,7 +188,7 @@ def _ignore(_line: str) -> None:
 
 
 def _failed(sentence: str, outcome: Outcome) -> WeightsError:
-    return WeightsError(sentence, hint="See the details.", detail=outcome.details)
+    return WeightsError(sentence, hint=_("See the details."), detail=outcome.details)
 
 
 def _row(row: dict[str, Any]) -> ModelRow:
@@ -194,7 +197,7 @@ def _row(row: dict[str, Any]) -> ModelRow:
         name=row["name"],
         title=row["title"],
         installed=bool(row["installed"]),
-        removable=row["name"] != "embedded" and (bool(row["installed"]) or partly),
+        removable=row["name"] != EMBEDDED and (bool(row["installed"]) or partly),
         bytes_on_disk=int(row["bytes_on_disk"]),
         download_bytes=int(row["download_bytes"]),
         licence=row["licence"],

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import qt
+from slicer.i18n import tr as _
 
 from med2e3.errors import InputError, Med2E3Error, ResourceError
 from med2e3_slicer.install import checks, measuring, uv
@@ -166,12 +167,12 @@ class SetUp:
             ResourceError: the disk is too small, or a path would be too long.
         """
         if self.is_busy:
-            raise InputError("The set-up is busy already.", hint="Wait for it or cancel it.")
+            raise InputError(_("The set-up is busy already."), hint=_("Wait for it or cancel it."))
         folder = None if offline is None else Path(offline).expanduser()
         if folder is not None and not (folder.is_dir() and any(folder.glob("*.whl"))):
             raise InputError(
-                "The chosen folder holds no packages (files ending in .whl).",
-                hint="Choose the folder into which the packages were downloaded.",
+                _("The chosen folder holds no packages (files ending in .whl)."),
+                hint=_("Choose the folder into which the packages were downloaded."),
             )
         for check in self._quick_checks():
             if check.level is checks.Level.STOP:
@@ -197,7 +198,9 @@ class SetUp:
         def counted(outcome: Outcome) -> None:
             words = outcome.details.split()
             if not outcome.succeeded or len(words) != 2 * len(folders):
-                on_failed(InstallError("The files could not be counted.", detail=outcome.details))
+                on_failed(
+                    InstallError(_("The files could not be counted."), detail=outcome.details)
+                )
                 return
             numbers = zip(map(int, words[::2]), map(int, words[1::2]), strict=True)
             on_counted([
@@ -225,7 +228,7 @@ class SetUp:
             InputError: a build is under way.
         """
         if self.is_busy:
-            raise InputError("The set-up is busy.", hint="Cancel it first.")
+            raise InputError(_("The set-up is busy."), hint=_("Cancel it first."))
         self.places.stamp.unlink(missing_ok=True)  # half removed is not complete
 
         def removed(outcome: Outcome) -> None:
@@ -233,8 +236,8 @@ class SetUp:
                 None
                 if outcome.succeeded
                 else InstallError(
-                    "Not all files of the engine could be removed.",
-                    hint="End the engine and other programs that use them, then remove again.",
+                    _("Not all files of the engine could be removed."),
+                    hint=_("End the engine and other programs that use them, then remove again."),
                     detail=outcome.details,
                 )
             )

@@ -12,6 +12,7 @@ from slicer.i18n import tr as _
 from med2e3.sizes import human_bytes
 from med2e3_slicer.engine import ConsentRequest, EngineAddress, EngineState
 from med2e3_slicer.logic import AskListener, Med2E3Logic
+from med2e3_slicer.model_names import model_title
 
 from .advanced_view import MachineChoices
 from .models import installed_models
@@ -132,7 +133,7 @@ class LogicAsking:
         model = capabilities.model
         parts = [_("Ready"), model.device.upper(), model.dtype]
         if self._logic.engine.is_remote:
-            parts = [model.name, model.device.upper(), model.dtype]
+            parts = [model_title(model.name), model.device.upper(), model.dtype]
         if capabilities.memory_free:
             free = human_bytes(capabilities.memory_free)
             parts.append(_("{size} free").format(size=free))

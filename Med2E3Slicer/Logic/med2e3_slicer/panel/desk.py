@@ -15,7 +15,6 @@ from slicer.i18n import tr as _
 
 from med2e3_slicer.engine import ConsentRequest
 
-_FILTERS = {".txt": "Text (*.txt)", ".docx": "Word (*.docx)", ".pdf": "PDF (*.pdf)"}
 _STATUS_MS = 4000
 
 
@@ -31,8 +30,11 @@ class SlicerDesk:
 
     def choose_path(self, suffix: str) -> Path | None:
         """Ask where to save; None when the person gave up."""
+        filters = {
+            ".txt": _("Text (*.txt)"), ".docx": _("Word (*.docx)"), ".pdf": _("PDF (*.pdf)"),
+        }  # fmt: skip
         name = qt.QFileDialog.getSaveFileName(
-            slicer.util.mainWindow(), _("Save answer"), f"answer{suffix}", _FILTERS[suffix]
+            slicer.util.mainWindow(), _("Save answer"), f"answer{suffix}", filters[suffix]
         )
         if not name:
             return None

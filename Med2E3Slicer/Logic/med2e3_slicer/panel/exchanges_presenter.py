@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 
 from med2e3.errors import Med2E3Error
 from med2e3.notice import NOTICE
+from med2e3_slicer.model_names import model_title
 
 from .answer_view import AnswerTexts
 from .exchanges_view import ExchangeRow
@@ -308,7 +309,7 @@ def _detail(stored: StoredExchange, *, short: bool = False) -> str:
         marks.append(_("reviewed"))
     if stored.is_edited:
         marks.append(_("edited"))
-    parts = [time_text(exchange.created), exchange.model.name]
+    parts = [time_text(exchange.created), model_title(exchange.model.name)]
     parts = [*marks, *parts] if short else [*parts, *marks]
     return " · ".join(part for part in parts if part)
 

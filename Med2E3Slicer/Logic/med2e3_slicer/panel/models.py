@@ -12,17 +12,15 @@ from slicer.i18n import tr as _
 from med2e3.errors import Med2E3Error
 from med2e3.model_info import read_model_info
 from med2e3.sizes import human_bytes
+from med2e3_slicer.model_names import EMBEDDED, EMBEDDED_FOLDER
 
 from .ports import ModelChoice
-
-#: beside the module's file, as Slicer installs it
-_SHIPPED = Path(__file__).resolve().parents[3] / "Resources" / "Models" / "Med2E3-embedded"
 
 
 def installed_models() -> tuple[ModelChoice, ...]:
     """The installed models, the largest first; the small one that ships with the module last."""
     choices = sorted(filter(None, map(_described, _downloaded())), key=lambda pair: -pair[0])
-    shipped = _described(("embedded", _SHIPPED))
+    shipped = _described((EMBEDDED, EMBEDDED_FOLDER))
     return tuple(choice for _size, choice in [*choices, *([shipped] if shipped else [])])
 
 

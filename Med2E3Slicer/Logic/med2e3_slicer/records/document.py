@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from slicer.i18n import tr as _
+
 from med2e3.errors import InputError
 from med2e3.record import Exchange, ExchangeFile, dumps
 from med2e3.volume import SliceMap
@@ -69,7 +71,9 @@ def read_document(text: str) -> tuple[Exchange, Review]:
     values = _parse(text)
     exchanges = ExchangeFile.from_dict(values).exchanges
     if len(exchanges) != 1:
-        raise InputError(f"The record holds {len(exchanges)} exchanges instead of one.")
+        raise InputError(
+            _("The record holds {count} exchanges instead of one.").format(count=len(exchanges))
+        )
     return exchanges[0], _review(values.get(_KEY))
 
 
@@ -91,7 +95,7 @@ def slice_map_of(exchange: Exchange) -> SliceMap:
         return SliceMap(exchange.slices, axis, (x, y, z), float(spacing))
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(
-            "The record does not tell where its slices lie.", detail=repr(error)
+            _("The record does not tell where its slices lie."), detail=repr(error)
         ) from error
 
 
@@ -99,9 +103,9 @@ def _parse(text: str) -> dict[str, Any]:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError("The record is damaged.", detail=repr(error)) from error
+        raise InputError(_("The record is damaged."), detail=repr(error)) from error
     if not isinstance(values, dict):
-        raise InputError("The record is damaged.", detail=type(values).__name__)
+        raise InputError(_("The record is damaged."), detail=type(values).__name__)
     return values
 
 

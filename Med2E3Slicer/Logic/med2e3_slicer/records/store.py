@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from slicer.i18n import tr as _
+
 from med2e3.errors import InputError, Med2E3Error
 from med2e3.record import Exchange
 from med2e3.volume import SliceMap
@@ -115,7 +117,7 @@ class ExchangeStore:
         if volume is not None and volume.GetScene() is None:
             volume = None
         if volume is not None and volume.GetScene() is not self._scene:
-            raise InputError("The volume belongs to another scene than the records.")
+            raise InputError(_("The volume belongs to another scene than the records."))
 
         if geometry is None:
             geometry = "" if volume is None else geometry_text(volume)
@@ -172,7 +174,7 @@ class ExchangeStore:
         """
         node = self._find(stored)
         if node is None:
-            raise InputError("This answer is no longer in the scene.")
+            raise InputError(_("This answer is no longer in the scene."))
         if text == stored.exchange.answer:
             text = None
         review = Review(text, reviewed, datetime.now(UTC).isoformat(timespec="seconds"))

@@ -1,7 +1,7 @@
 """From a volume node to what the model sees.
 
-Imports no slicer, so that :func:`make_model_input` can run in a thread or in a child process; nodes
-are only asked through their own methods.
+Of Slicer only the translation of sentences is used, so that :func:`make_model_input` can run in a
+thread; nodes are only asked through their own methods.
 """
 
 from med2e3_slicer.volumes.examine import Examination, examine

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from slicer.i18n import tr as _
 
 from med2e3.errors import Med2E3Error
 from med2e3.volume import MODEL_SIZE
@@ -88,8 +89,10 @@ def _about_tilt(ijk_to_ras: npt.NDArray[np.float64]) -> list[str]:
     if tilt < _TILT_DEG:
         return []
     return [
-        f"The slices are tilted by {tilt:.0f} degrees against the direction in which they are "
-        "stacked; the model gets them as they are, and their positions are right."
+        _(
+            "The slices are tilted by {angle} degrees against the direction in which they are "
+            "stacked; the model gets them as they are, and their positions are right."
+        ).format(angle=f"{tilt:.0f}")
     ]
 
 
@@ -100,11 +103,15 @@ def _about_extent(snapshot: VolumeSnapshot, axis: int) -> list[str]:
     found = []
     if min(width, height) < _NARROW_MM:
         found.append(
-            f"The pictures show only {width:.0f} x {height:.0f} mm; the model was trained on whole "
-            "cross sections of the body."
+            _(
+                "The pictures show only {width} x {height} mm; the model was trained on whole "
+                "cross sections of the body."
+            ).format(width=f"{width:.0f}", height=f"{height:.0f}")
         )
     if extent[axis] < _SHORT_MM:
-        found.append(f"The slices cover only {extent[axis]:.0f} mm of the body.")
+        found.append(
+            _("The slices cover only {length} mm of the body.").format(length=f"{extent[axis]:.0f}")
+        )
     return found
 
 
@@ -113,6 +120,8 @@ def _about_count(snapshot: VolumeSnapshot, axis: int, wanted: int, plane: str) -
     if count >= wanted:
         return []
     return [
-        f"The volume has {count} {plane} slices, fewer than the {wanted} that the model looks at; "
-        "some of its pictures are interpolated between two slices."
+        _(
+            "The volume has {count} {plane} slices, fewer than the {wanted} that the model looks "
+            "at; some of its pictures are interpolated between two slices."
+        ).format(count=count, plane=plane, wanted=wanted)
     ]

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from slicer.i18n import tr as _
 from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
 from med2e3.errors import VolumeError
 from med2e3.volume.volume import Voxels
 
-#: bytes that are copied at a time: a few milliseconds
-_SLAB_BYTES = 8 << 20
+#: bytes that are copied at a time: a millisecond, and few also where memory is slow
+_SLAB_BYTES = 2 << 20
 #: codes of DICOM's "real world value" of a voxel, as Slicer's DICOM import sets them
 _MODALITY_OF_QUANTITY = {"112031": "CT", "110852": "MR"}
 #: UCUM's code of the Hounsfield unit
@@ -53,36 +54,42 @@ def check_node(node: Any) -> None:
         VolumeError: one sentence that says what is wrong.
     """
     if node is None:
-        raise VolumeError("No volume is chosen.", hint="Choose the CT volume.")
+        raise VolumeError(_("No volume is chosen."), hint=_("Choose the CT volume."))
     if not node.IsA("vtkMRMLScalarVolumeNode"):
-        raise VolumeError("The chosen node is no volume.", hint="Choose the CT volume.")
+        raise VolumeError(_("The chosen node is no volume."), hint=_("Choose the CT volume."))
     if node.IsA("vtkMRMLLabelMapVolumeNode"):
         raise VolumeError(
-            "This volume is a label map (a segmentation), not an image.",
-            hint="Choose the volume that was segmented.",
+            _("This volume is a label map (a segmentation), not an image."),
+            hint=_("Choose the volume that was segmented."),
         )
     image = node.GetImageData()
     scalars = None if image is None else image.GetPointData().GetScalars()
     if scalars is None or scalars.GetNumberOfTuples() == 0:
         raise VolumeError(
-            "The volume is empty: it holds no voxels.",
-            hint="Load its images again, or choose another volume.",
+            _("The volume is empty: it holds no voxels."),
+            hint=_("Load its images again, or choose another volume."),
         )
     components = scalars.GetNumberOfComponents()
     if components > 1:
         raise VolumeError(
-            f"The volume has {components} numbers for each voxel (colours, vectors or time "
-            "points); the model needs one.",
-            hint="Choose the grey-scale volume.",
+            _(
+                "The volume has {count} numbers for each voxel (colours, vectors or time points); "
+                "the model needs one."
+            ).format(count=components),
+            hint=_("Choose the grey-scale volume."),
         )
     transform = node.GetParentTransformNode()
     if transform is not None and not transform.IsTransformToWorldLinear():
         raise VolumeError(
-            "The volume lies under a transform that is not linear, so its slices are not flat: "
-            "Slicer adds one to scans with tilted or unevenly spaced slices, and deformable "
-            "registration makes one.",
-            hint="Harden the transform on a copy of the volume (Data module), which resamples it, "
-            "and choose the copy.",
+            _(
+                "The volume lies under a transform that is not linear, so its slices are not flat: "
+                "Slicer adds one to scans with tilted or unevenly spaced slices, and deformable "
+                "registration makes one."
+            ),
+            hint=_(
+                "Harden the transform on a copy of the volume (Data module), which resamples it, "
+                "and choose the copy."
+            ),
         )
 
 
@@ -134,7 +141,9 @@ def copy_in_steps(node: Any) -> Generator[float, None, VolumeSnapshot]:
     slices = max(1, _SLAB_BYTES // max(1, source[0].nbytes))
     for start in range(0, len(source), slices):
         if node.GetImageData() is not image or image.GetMTime() != changed:
-            raise VolumeError("The volume was changed while it was being read.", hint="Ask again.")
+            raise VolumeError(
+                _("The volume was changed while it was being read."), hint=_("Ask again.")
+            )
         voxels[start : start + slices] = source[start : start + slices]
         yield min(1.0, (start + slices) / len(source))
     voxels.flags.writeable = False

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from slicer.i18n import tr as _
+
 from med2e3.errors import InputError
 from med2e3.volume import PLANES, SLICE_ORDERS, WindowChoice, parse_window
 
@@ -37,9 +39,11 @@ class PreparationOptions:
         if isinstance(self.window, str):
             parse_window(self.window)
         if self.plane not in PLANES:
-            raise InputError(f"There is no plane called {self.plane!r}.")
+            raise InputError(_("There is no plane called {name}.").format(name=repr(self.plane)))
         if self.slice_order not in SLICE_ORDERS:
-            raise InputError(f"There is no slice order {self.slice_order!r}.")
+            raise InputError(
+                _("There is no slice order {name}.").format(name=repr(self.slice_order))
+            )
 
     @classmethod
     def of_record(cls, preprocessing: Mapping[str, Any]) -> PreparationOptions:
@@ -60,7 +64,7 @@ class PreparationOptions:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(
-                "The record does not tell how its volume was prepared.", detail=repr(error)
+                _("The record does not tell how its volume was prepared."), detail=repr(error)
             ) from error
 
 

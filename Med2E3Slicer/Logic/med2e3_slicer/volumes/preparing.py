@@ -6,6 +6,8 @@ take and give can be pickled. Do not know MRML.
 
 from __future__ import annotations
 
+from slicer.i18n import tr as _
+
 from med2e3.errors import InputError
 from med2e3.record import Exchange
 from med2e3.volume import MODEL_SIZE, ModelInput, Volume, prepare, volume_from_array
@@ -67,10 +69,10 @@ def repeat_model_input(snapshot: VolumeSnapshot, exchange: Exchange) -> ModelInp
         InputError: when the record does not tell enough, or the volume is not what it was.
     """
     if len(exchange.volume.shape) != 3:
-        raise InputError("The record does not tell which volume it is about.")
+        raise InputError(_("The record does not tell which volume it is about."))
     slices, rows, columns = exchange.volume.shape
     options = PreparationOptions.of_record(exchange.preprocessing)
     model_input = make_model_input(snapshot, (slices, rows, columns), options)
     if model_input.sha256 != exchange.volume.sha256:
-        raise InputError("The volume is no longer what it was when this question was asked.")
+        raise InputError(_("The volume is no longer what it was when this question was asked."))
     return model_input

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import functools
 from dataclasses import dataclass
 
 from PySide6 import QtCore, QtGui, QtNetwork, QtWidgets
@@ -11,7 +10,6 @@ from PySide6 import QtCore, QtGui, QtNetwork, QtWidgets
 MODULES = (QtCore, QtGui, QtWidgets, QtNetwork)
 
 
-@functools.cache
 def _members() -> tuple[frozenset[str], frozenset[str]]:
     """Return the names of Qt's methods, and of properties that are no method of a value class."""
     methods: set[str] = set()
@@ -32,14 +30,18 @@ def _members() -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(methods), frozenset(properties - of_values)
 
 
+#: taken when this file is imported: PySide can lose a meta object once the application has run
+_METHODS, _PROPERTIES = _members()
+
+
 def methods() -> frozenset[str]:
     """Names of methods of any Qt class."""
-    return _members()[0]
+    return _METHODS
 
 
 def properties() -> frozenset[str]:
     """Names that are properties of Qt's objects and never methods of its value classes."""
-    return _members()[1]
+    return _PROPERTIES
 
 
 @dataclass(frozen=True)

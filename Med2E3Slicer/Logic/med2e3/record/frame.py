@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from med2e3.record import Exchange
+from med2e3.record.exchange import Exchange
 
 #: letters at the left, right, upper and lower edge of a picture in radiological display
 _EDGES = {
