@@ -28,7 +28,8 @@ QUESTION, ANSWER = "Q000", "A000"
 SHIPPED = read_model_info(EMBEDDED_FOLDER)
 #: not translated: the record's own words, the fixed notice, names of formats and variables
 KEPT = (
-    NOTICE, Question.report().text, "Made up by the self-test.", "self-test", QUESTION, ANSWER, "Slicer", "https",
+    NOTICE, Question.report().text, "Made up by the self-test.", "self-test", QUESTION, ANSWER,
+    "Slicer", "https",
     "engine.hospital.example", "example.org", "HTTPS_PROXY", "SHA-256", "med2e3", "UTC", "CUDA",
     "torch", "transformers", "+cpu", "float", "bfloat", SHIPPED.remark,
 )  # fmt: skip

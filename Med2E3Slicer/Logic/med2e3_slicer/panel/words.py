@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from .state import PanelState
 
 
+#: a speed is told after this time of writing
+_LEAST_S = 1.0
+
+
 def task_title(task: str) -> str:
     """``Report``, ``Question`` or ``Multiple choice``."""
     titles = {"report": _("Report"), "closed_vqa": _("Multiple choice")}
@@ -100,7 +104,9 @@ def pace_text(state: PanelState, seconds: float, writing_s: float) -> str:
         seconds: since the question was asked.
         writing_s: since its first word; 0 before it.
     """
-    if state.activity is Activity.GENERATING and state.words > 1 and writing_s > 0:
+    if state.activity is Activity.GENERATING and state.words > 1:
+        if writing_s < _LEAST_S:  # the first words come in one burst, which is no speed
+            return _("{words} words").format(words=state.words)
         speed = f"{(state.words - 1) / writing_s:.1f}"
         return _("{words} words · {speed} words/s").format(words=state.words, speed=speed)
     return _("{seconds} s").format(seconds=round(seconds)) if state.busy else ""
