@@ -44,7 +44,8 @@ class ConsentRequest:
             )
         ]
         lines += [f"\N{BULLET} {sentence}" for sentence in self.sent]
-        return "\n".join([*lines, self.not_sent, *([self.warning] if self.warning else [])])
+        parts = ["\n".join(lines), self.not_sent, self.warning]
+        return "\n\n".join(part for part in parts if part)
 
 
 def consent_request(

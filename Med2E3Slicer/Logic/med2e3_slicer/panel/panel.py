@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import qt
+from slicer.i18n import tr as _
 
 from med2e3.asking import GenerationOptions, Question
 from med2e3.errors import InputError, Med2E3Error
@@ -81,7 +82,7 @@ class Panel:
             qt.QEvent.StyleChange: self._on_style,
         })]  # fmt: skip
         self.ui.inputSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_volume)
-        self.ui.modelSelector.connect("currentIndexChanged(int)", self._on_form)
+        self.ui.modelSelector.connect("currentIndexChanged(int)", self._on_model)
         self._end_engine = parts.asking.observe(self.refresh_engine)
         self.refresh_machine()
         self.exchanges.refresh()
@@ -247,6 +248,10 @@ class Panel:
         if not self._quiet:
             self._write_parameters()
 
+    def _on_model(self) -> None:
+        self._name_model()
+        self._on_form()
+
     def _on_advanced(self) -> None:
         try:
             self._parts.asking.set_machine_choices(self.advanced.machine_choices)
@@ -303,10 +308,16 @@ class Panel:
             self.ui.modelSelector.addItem(model.title, model.key)
         self._choose_model(chosen)
         self._quiet = False
+        self._name_model()
 
     def _model(self) -> ModelChoice:
         index = self.ui.modelSelector.currentIndex
         return self._models[index] if 0 <= index < len(self._models) else ModelChoice("", "")
+
+    def _name_model(self) -> None:
+        """The whole title, which may be cut off in the selector."""
+        said, title = _("The model that answers."), self._model().title
+        self.ui.modelSelector.toolTip = f"{title}\n{said}" if title else said
 
     def _choose_model(self, key: str) -> None:
         keys = [model.key for model in self._models]

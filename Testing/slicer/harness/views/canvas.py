@@ -49,6 +49,7 @@ class Canvas(QtWidgets.QWidget):
         self._interactor.SetInteractorStyle(vtk.vtkInteractorStyleUser())
         self._interactor.Initialize()
         self._picture = QtGui.QImage()
+        self._drawn = 0, 0
         self._stale = True
         #: seconds of the last render, for measurements
         self._seconds = 0.0
@@ -73,7 +74,8 @@ class Canvas(QtWidgets.QWidget):
 
     def draw(self) -> None:
         """Draw now and keep the picture."""
-        width, height = max(self.size.width(), 1), max(self.size.height(), 1)
+        width, height = self._pixels()
+        self._window.SetDPI(round(72 * self.devicePixelRatioF()))
         self._window.SetSize(width, height)
         self._interactor.SetSize(width, height)
         began = time.perf_counter()
@@ -85,13 +87,20 @@ class Canvas(QtWidgets.QWidget):
         rgb = vtk_to_numpy(pixels).reshape(height, width, 3)[::-1].copy()
         header = b"P6\n%d %d\n255\n" % (width, height)
         self._picture = QtGui.QImage.fromData(header + rgb.tobytes(), "PPM")
+        self._picture.setDevicePixelRatio(self.devicePixelRatioF())
+        self._drawn = width, height
         self._stale = False
+
+    def _pixels(self) -> tuple[int, int]:
+        """Width and height in the screen's own pixels, of which a fine screen has more."""
+        ratio = self.devicePixelRatioF()
+        return max(round(self.size.width() * ratio), 1), max(round(self.size.height() * ratio), 1)
 
     def sizeHint(self) -> Any:
         return QtCore.QSize(300, 300)
 
     def paintEvent(self, event: Any) -> None:
-        if self._stale or self._picture.size() != self.size:
+        if self._stale or self._drawn != self._pixels():
             self.draw()
         painter = QtGui.QPainter(self)
         painter.drawImage(0, 0, self._picture)
@@ -99,15 +108,15 @@ class Canvas(QtWidgets.QWidget):
 
     def resizeEvent(self, event: Any) -> None:
         if self._resized is not None:
-            self._resized(self.size.width(), self.size.height())
+            self._resized(*self._pixels())
         self.stale()
 
     # -- events -------------------------------------------------------------------------------
 
     def _place(self, event: Any, repeat: int = 0) -> None:
         modifiers = event.modifiers()
-        point = event.position()
-        self._interactor.SetSize(self.size.width(), self.size.height())
+        point = event.position() * self.devicePixelRatioF()
+        self._interactor.SetSize(*self._pixels())
         self._interactor.SetEventInformationFlipY(
             int(point.x()),
             int(point.y()),
