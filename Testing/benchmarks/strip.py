@@ -23,13 +23,17 @@ from typing import Any
 
 os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "Med2E3Slicer" / "Logic"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "slicer"))
 
 import numpy as np
 import slicer
 import vtk
+from harness import i18n
 
-from med2e3.volume import MODEL_SIZE, prepare, volume_from_slicer
-from med2e3_slicer.strip import Shown, SliceStrip
+sys.modules["slicer.i18n"] = slicer.i18n = i18n  # Slicer has it, slicer-core has not
+
+from med2e3.volume import MODEL_SIZE, prepare, volume_from_slicer  # noqa: E402
+from med2e3_slicer.strip import Shown, SliceStrip  # noqa: E402
 
 SHAPE, SIZE = (60, 128, 128), (640, 480)
 IJK_TO_RAS = np.diag([-2.5, -2.5, 5.0, 1.0])
