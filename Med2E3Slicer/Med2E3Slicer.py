@@ -37,7 +37,7 @@ class Med2E3Slicer(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         parent.title = _("Med2E3Slicer")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Informatics")]
-        parent.dependencies = []
+        parent.dependencies = ["Plots"]  # loaded before and unloaded after this module
         parent.contributors = ["Med2E3Slicer founders"]
         parent.helpText = _(
             "<p>Reports and answers about a CT volume by the vision-language model Med-2E3. Each "
@@ -105,8 +105,6 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.StartCloseEvent, self.on_scene_closes)
         self.addObserver(scene, scene.EndCloseEvent, self.on_scene_changed)
         self.addObserver(scene, scene.EndImportEvent, self.on_scene_changed)
-        # while the views still exist: modules are unloaded after the main window is gone
-        slicer.app.connect("aboutToQuit()", self.cleanup)
         self.open_parameters()
 
     def enter(self):
@@ -121,16 +119,17 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self):
         """Called before the widget is deleted."""
         self.removeObservers()
-        slicer.app.disconnect("aboutToQuit()", self.cleanup)
         opening = sys.modules.get("med2e3_slicer.install.opening")
         if opening is not None:  # the set-up page was opened
             opening.close_set_up()
-        if self.panel is not None:
-            self.panel.close()
-            self.panel = None
-        if self.logic is not None:
-            self.logic.close()
-            self.logic = None
+        panel, self.panel = self.panel, None
+        logic, self.logic = self.logic, None
+        try:
+            if panel is not None:
+                panel.close()
+        finally:  # whatever happened to the panel, no engine may be left behind
+            if logic is not None:
+                logic.close()
 
     def onReload(self):  # noqa: N802 (Slicer's name)
         """Load the packages anew, not only this file."""

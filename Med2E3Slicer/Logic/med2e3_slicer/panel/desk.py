@@ -66,6 +66,7 @@ class SlicerDesk:
         box.setDefaultButton(cancel)
         box.exec_()
         pressed = box.clickedButton()
+        box.deleteLater()  # a hidden window of Slicer's would stay otherwise
         return "once" if pressed == once else "always" if pressed == always else "no"
 
     def details(self, title: str, text: str, detail: str) -> None:
