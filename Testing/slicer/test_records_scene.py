@@ -142,6 +142,8 @@ def test_restored_without_engine_and_torch(scene: Any, exchange: Exchange, saved
     code = """
 import sys
 sys.modules["torch"] = sys.modules["transformers"] = None  # importing them would fail
+from harness import i18n
+sys.modules["slicer.i18n"] = slicer.i18n = i18n  # Slicer has it, slicer-core has not
 from pathlib import Path
 from fixtures import slicer_scenes as scenes
 from med2e3_slicer.records import ExchangeStore
@@ -150,7 +152,8 @@ scenes.load(scene, Path(sys.argv[1]))
 (stored,) = ExchangeStore(scene).exchanges(scene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode"))
 print(len(stored.slice_map), stored.exchange.top_slices(1)[0])
 """
-    path_list = [str(LOGIC), str(LOGIC.parents[1] / "Testing")]
+    testing = LOGIC.parents[1] / "Testing"
+    path_list = [str(LOGIC), str(testing), str(testing / "slicer")]
     run = subprocess.run(
         [sys.executable, "-c", f"import slicer, sys; sys.path += {path_list!r}\n{code}", str(path)],
         capture_output=True,
