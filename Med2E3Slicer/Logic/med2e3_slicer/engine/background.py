@@ -18,6 +18,7 @@ import qt
 from slicer.i18n import tr as _
 
 from med2e3.errors import Cancelled, Med2E3Error
+from med2e3_slicer.engine.timers import end_timer
 
 #: between two turns the event loop has this long for itself
 _PAUSE_MS = 10
@@ -89,7 +90,7 @@ class Background:
         time.sleep(_TURN_S)
         if self._thread.is_alive():
             return
-        self._timer.stop()
+        end_timer(self._timer)
         _running.discard(self)
         self._end(result=self._result, error=self._error)
 

@@ -11,7 +11,6 @@ import json
 import secrets
 from collections.abc import Callable
 
-import qt
 from slicer.i18n import tr as _
 
 from med2e3.asking import Done, Event, GenerationOptions, Question
@@ -37,8 +36,8 @@ from med2e3.protocol import (
 from med2e3.volume import ModelInput
 from med2e3_slicer.engine.address import EngineAddress
 from med2e3_slicer.engine.consent import Consents
-from med2e3_slicer.engine.http import Call, Request, json_of, send
-from med2e3_slicer.engine.timers import single_shot
+from med2e3_slicer.engine.http import Call, Request, json_of, manager_for, send
+from med2e3_slicer.engine.timers import end_timer, single_shot
 
 OnError = Callable[[Med2E3Error], None]
 
@@ -69,9 +68,7 @@ class QtEngineClient:
         consents.check(address)
         self.address = address
         self._headers = request_headers(token, f"slicer-{secrets.token_hex(8)}")
-        self._manager = qt.QNetworkAccessManager()
-        if address.is_this_computer:
-            self._manager.setProxy(qt.QNetworkProxy(qt.QNetworkProxy.NoProxy))
+        self._manager = manager_for(this_computer=address.is_this_computer)
 
     def capabilities(
         self, on_done: Callable[[Capabilities], None], on_error: OnError, *, silence_s: float = 15
@@ -295,6 +292,6 @@ class Answering:
 
     def _end(self) -> None:
         self._over = True
-        self._wait.stop()
-        self._deadline.stop()
+        end_timer(self._wait)
+        end_timer(self._deadline)
         self._call.abort()

@@ -16,7 +16,7 @@ from slicer.i18n import tr as _
 
 from med2e3.errors import Med2E3Error
 from med2e3.protocol import API_HEADER, EngineUnreachable, check_version, error_of
-from med2e3_slicer.engine.timers import single_shot
+from med2e3_slicer.engine.timers import end_timer, single_shot
 from med2e3_slicer.engine.values import bytes_of, header_of, number_of
 
 #: of a body that is no stream of events
@@ -29,6 +29,8 @@ _REFUSED, _CLOSED, _NO_HOST, _TOO_SLOW, _TLS = 1, 2, 3, 4, 6
 _PROXY = range(101, 106)
 
 
+#: past the proxy, and through it
+_managers: dict[bool, Any] = {}
 #: kept alive until their end
 _running: set[Call] = set()
 
@@ -180,10 +182,29 @@ class Call:
     def _end(self) -> None:
         self._over = True
         _running.discard(self)
-        self._silence.stop()
+        end_timer(self._silence)
         if not self._reply.isFinished():
             self._reply.abort()
         self._reply.deleteLater()
+
+
+def manager_for(*, this_computer: bool) -> Any:
+    """The ``QNetworkAccessManager`` of all requests to this computer, or of all others.
+
+    It lives as long as the application: one that went with its client would be deleted inside a
+    signal of its own reply, and with it every request that is still under way.
+
+    Args:
+        this_computer: goes past any proxy.
+    """
+    if this_computer not in _managers:
+        import slicer  # noqa: PLC0415 (this module is also looked at outside Slicer)
+
+        manager = qt.QNetworkAccessManager(slicer.app)
+        if this_computer:
+            manager.setProxy(qt.QNetworkProxy(qt.QNetworkProxy.NoProxy))
+        _managers[this_computer] = manager
+    return _managers[this_computer]
 
 
 def json_of(body: bytes) -> Any:

@@ -16,7 +16,7 @@ from slicer.i18n import tr as _
 from med2e3.errors import Med2E3Error
 from med2e3_slicer.engine.environment import engine_environment, startup_environment
 from med2e3_slicer.engine.tail import Tail
-from med2e3_slicer.engine.timers import single_shot
+from med2e3_slicer.engine.timers import end_timer, single_shot
 from med2e3_slicer.engine.tree import kill_group, kill_tree
 from med2e3_slicer.engine.values import bytes_of, number_of
 
@@ -182,7 +182,9 @@ class EngineProcess:
         )
 
     def _end(self, error: EngineError | None) -> None:
-        self._clock.stop()
+        if self._on_ended is not None:  # the first and only end: Qt lets go of this object
+            end_timer(self._clock)
+            self._process.deleteLater()
         on_ended, self._on_ended = self._on_ended, None
         self._on_line = None
         if on_ended is not None:

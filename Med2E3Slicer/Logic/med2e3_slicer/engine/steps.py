@@ -12,6 +12,7 @@ import qt
 from slicer.i18n import tr as _
 
 from med2e3.errors import Cancelled, Med2E3Error
+from med2e3_slicer.engine.timers import end_timer
 
 #: stepping, kept alive until its end
 _running: set[Steps] = set()
@@ -71,6 +72,6 @@ class Steps:
 
     def _stop(self) -> None:
         self._over = True
-        self._timer.stop()
+        end_timer(self._timer)
         self._steps.close()
         _running.discard(self)

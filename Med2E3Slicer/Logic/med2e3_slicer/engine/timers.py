@@ -1,4 +1,4 @@
-"""A timer that fires once.
+"""A timer that fires once, and the end of any timer.
 
 Knows Qt's timer; does not know what is done when it fires.
 """
@@ -17,3 +17,13 @@ def single_shot(do: Callable[[], None]) -> Any:
     timer.setSingleShot(True)
     timer.connect("timeout()", do)
     return timer
+
+
+def end_timer(timer: Any) -> None:
+    """Stop a timer for good.
+
+    Qt holds what a timer calls, and Python's garbage collector cannot see that: without this, what
+    a timer calls (a copy of a volume, say) would stay in memory as long as Slicer runs.
+    """
+    timer.stop()
+    timer.deleteLater()

@@ -115,4 +115,5 @@ class Job:
     def _end(self, code: int | None) -> None:
         on_ended, self._on_ended = self._on_ended, None
         if on_ended is not None:
+            self._process.deleteLater()  # Qt lets go of this object
             on_ended(Outcome(code, self._cancelled, self._tail.text()))
