@@ -29,6 +29,8 @@ from med2e3.weights import EMBEDDED_NAME, resolve_model, store_dir
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from med2e3.engine.backend import Backend
+
 _LOOPBACK = "127.0.0.1"
 _SHORTEST_TOKEN = 16
 
@@ -58,6 +60,20 @@ def serve(
     json_log: Annotated[
         bool, typer.Option("--json-log", help="Log one JSON object a line.")
     ] = False,
+    ray: Annotated[
+        bool,
+        typer.Option("--ray", help="Several replicas of the model, as Ray's actors (extra: ray)."),
+    ] = False,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="A running Ray cluster; else one on this computer."),
+    ] = None,
+    replicas: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=256, help="Else one a GPU, or a computer without any."
+        ),
+    ] = None,
     child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
 ) -> None:
     """Hold a model and answer over HTTP; MED2E3_TOKEN holds the token clients must present."""
@@ -69,6 +85,8 @@ def serve(
     if child:
         _serve_child(chosen, device, precision)
         return
+    if not ray and (ray_address is not None or replicas is not None):
+        raise InputError("--ray-address and --replicas have a meaning with --ray only.")
     token = _token(host)
     if (tls_certificate is None) != (tls_key is None):
         raise InputError("TLS needs both --tls-certificate and --tls-key.")
@@ -80,6 +98,10 @@ def serve(
     log_to_stderr(json_lines=json_log)
     certificate = Certificate(tls_certificate, tls_key) if tls_certificate and tls_key else None
     listening = listen(host, port)
+    if ray:
+        backend = _replicas(replicas, device, precision, ray_address)
+    else:
+        backend = _worker(device, precision)
     scheme = "https" if certificate else "http"
     shown = f"[{host}]" if ":" in host else host
     print(f"Med2E3 engine at {scheme}://{shown}:{port_of(listening)}")
@@ -93,7 +115,7 @@ def serve(
             file=sys.stderr,
         )
     run(
-        _app(token, chosen, device, precision, may_change_model=allow_model_changes),
+        _app(token, chosen, backend, may_change_model=allow_model_changes),
         listening,
         certificate=certificate,
     )
@@ -112,7 +134,8 @@ def _serve_child(model: str | None, device: str, precision: str) -> None:
         log_to_file(store_dir() / "logs", os.getpid())
         listening = listen(_LOOPBACK, 0)
         token = secrets.token_urlsafe(32)
-        app = _app(token, model, device, precision, may_change_model=True, idle_s=0.0)
+        backend = _worker(device, precision)
+        app = _app(token, model, backend, may_change_model=True, idle_s=0.0)
     except Med2E3Error as error:
         print(json.dumps({"problem": problem_of(error)}), flush=True)
         raise typer.Exit(error.exit_code) from error
@@ -125,19 +148,31 @@ def _serve_child(model: str | None, device: str, precision: str) -> None:
 def _app(
     token: str,
     model: str | None,
-    device: str,
-    precision: str,
+    backend: Backend,
     *,
     may_change_model: bool,
     idle_s: float | None = None,
 ) -> FastAPI:
     from med2e3.engine.app import create_app  # noqa: PLC0415
     from med2e3.engine.settings import Limits, Settings  # noqa: PLC0415
-    from med2e3.engine.worker import WorkerBackend  # noqa: PLC0415
 
     limits = Limits() if idle_s is None else replace(Limits(), idle_s=idle_s)
     settings = Settings(token, model, may_change_model, limits)
-    return create_app(WorkerBackend(device=device, precision=precision), settings)
+    return create_app(backend, settings)
+
+
+def _worker(device: str, precision: str) -> Backend:
+    from med2e3.engine.worker import WorkerBackend  # noqa: PLC0415
+
+    return WorkerBackend(device=device, precision=precision)
+
+
+def _replicas(count: int | None, device: str, precision: str, address: str | None) -> Backend:
+    from med2e3.engine.cluster.links import leave, start_replicas  # noqa: PLC0415
+    from med2e3.engine.cluster.pool import PoolBackend  # noqa: PLC0415
+
+    links = start_replicas(count, device=device, precision=precision, address=address)
+    return PoolBackend(links, leave=leave)
 
 
 def _token(host: str) -> str:

@@ -72,6 +72,8 @@ class Status:
         memory_total: bytes of the device's memory, 0 when not known.
         memory_free: bytes of it that are free, 0 when not known.
         restarts: how often the process that holds the model was started again.
+        replicas: processes that hold, or are to hold, the model.
+        replicas_ready: those of them that answer now.
     """
 
     state: State
@@ -83,6 +85,8 @@ class Status:
     memory_total: int = 0
     memory_free: int = 0
     restarts: int = 0
+    replicas: int = 1
+    replicas_ready: int = 0
 
 
 class Backend(Protocol):

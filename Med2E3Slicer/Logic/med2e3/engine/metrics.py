@@ -149,5 +149,7 @@ class _StatusCollector:
             ("med2e3_memory_total_bytes", "Device memory; 0: unknown.", status.memory_total),
             ("med2e3_memory_free_bytes", "Free device memory; 0: unknown.", status.memory_free),
             ("med2e3_worker_restarts", "New starts of the model's process.", status.restarts),
+            ("med2e3_replicas", "Processes that hold, or are to hold, the model.", status.replicas),
+            ("med2e3_replicas_ready", "Those of them that answer.", status.replicas_ready),
         ):
             yield GaugeMetricFamily(name, text, value=value)

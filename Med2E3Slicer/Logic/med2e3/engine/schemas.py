@@ -140,6 +140,8 @@ class CapabilitiesOut(BaseModel):
     memory_total: int
     memory_free: int
     restarts: int
+    replicas: Annotated[int, Field(description="Processes that hold, or are to hold, the model.")]
+    replicas_ready: int
     may_change_model: bool
     max_volume_bytes: int
     max_grace_s: float

@@ -18,6 +18,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
+from med2e3.engine.core_dumps import forbid_core_dumps
 from med2e3.engine.logs import report_loop_errors
 from med2e3.engine.questions import Questions
 from med2e3.errors import InputError
@@ -89,6 +90,7 @@ def serve(
     Raises:
         InputError: when the certificate cannot be used.
     """
+    forbid_core_dumps()
     config = uvicorn.Config(
         app,
         log_config=None,

@@ -65,6 +65,8 @@ class Capabilities:
         memory_total: bytes of the device's memory; 0 when not known.
         memory_free: bytes of it that are free; 0 when not known.
         restarts: how often the process that holds the model was started again.
+        replicas: processes that hold, or are to hold, the model.
+        replicas_ready: those of them that answer now.
         may_change_model: whether a client may load and unload models.
         max_volume_bytes: the largest volume, uncompressed.
         max_grace_s: the longest grace after a broken connection.
@@ -82,6 +84,8 @@ class Capabilities:
     memory_total: int = 0
     memory_free: int = 0
     restarts: int = 0
+    replicas: int = 1
+    replicas_ready: int = 0
     may_change_model: bool = False
     max_volume_bytes: int = 0
     max_grace_s: float = 0.0

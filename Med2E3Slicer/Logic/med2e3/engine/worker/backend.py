@@ -90,6 +90,7 @@ class WorkerBackend:
             memory_total=total,
             memory_free=free,
             restarts=self._restarts.total,
+            replicas_ready=int(self._state == "ready"),
         )
 
     @property

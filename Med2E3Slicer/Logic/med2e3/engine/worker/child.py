@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -25,6 +24,7 @@ import torch
 
 from med2e3.asking import Done, Event
 from med2e3.engine.backend import LoadedModel
+from med2e3.engine.core_dumps import forbid_core_dumps
 from med2e3.engine.loaded import licence_of, model_record
 from med2e3.engine.scheduling import Scheduler
 from med2e3.engine.worker import frames, wire
@@ -145,7 +145,7 @@ def main(on_loaded: Callable[[Session], None] | None = None) -> None:
     """
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the service's to answer
-    _forbid_core_dumps()
+    forbid_core_dumps()
     # what libraries print must not come between messages
     pipe = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -162,14 +162,6 @@ def main(on_loaded: Callable[[Session], None] | None = None) -> None:
     except DeviceLostError as error:
         child.tell(wire.broken_to_json(error, final=False))
         os._exit(1)  # a lost device may also hang when it is tidied up
-
-
-def _forbid_core_dumps() -> None:
-    """A crash must not write the memory, with what was in the volumes, to disk."""
-    with suppress(ImportError):  # Windows
-        import resource  # noqa: PLC0415
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _receive(inbox: queue.SimpleQueue[tuple[frames.Message, bytearray]]) -> None:

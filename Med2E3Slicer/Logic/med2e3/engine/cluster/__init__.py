@@ -1,0 +1,1 @@
+"""Several replicas of the model, on this computer or on several, behind one service."""
