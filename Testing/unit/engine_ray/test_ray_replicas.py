@@ -18,6 +18,7 @@ from unit.engine.conftest import make_volume
 from fixtures.engine_service import TOKEN, Service, Voxels, eventually, running_service
 from med2e3.asking import Done, Event, GenerationOptions, Question, Scores, Token
 from med2e3.client import RemoteEngine
+from med2e3.engine.worker.jobs import Pending
 from med2e3.protocol import EngineUnreachable, ModelNotReady
 
 ray = pytest.importorskip("ray", reason="the extra ray is not installed")
@@ -27,6 +28,8 @@ from med2e3.engine.cluster.pool import PoolBackend  # noqa: E402
 
 MODEL_SIZE = (32, 64, 64)
 OPTIONS = GenerationOptions(max_new_tokens=120)
+#: tokens that a client has when its replica is killed
+TOLD = 5
 WORDS = "Zebrafinch: describe everything that you see."
 
 
@@ -84,9 +87,17 @@ def test_a_volumes_questions_go_to_one_replica(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize("options", [OPTIONS, GenerationOptions(120, temperature=0.8)])
 def test_a_replica_killed_under_load_loses_no_question(
-    cluster: Cluster, options: GenerationOptions
+    cluster: Cluster, options: GenerationOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = [(volume, Question(WORDS)) for volume in volumes(4, 10) for _ in range(2)]
+    told_before: list[int] = []
+    take_back = Pending.take_back
+
+    def seen(pending: Pending) -> None:
+        told_before.append(sum(isinstance(event, Token) for event in pending._tokens))
+        take_back(pending)
+
+    monkeypatch.setattr(Pending, "take_back", seen)
+    asked = [(volume, Question.report()) for volume in volumes(4, 10) for _ in range(2)]
     alone = {
         volume.sha256: checked(list(cluster.client.ask(volume, question, options)))
         for volume, question in asked[::2]
@@ -101,7 +112,8 @@ def test_a_replica_killed_under_load_loses_no_question(
         client = RemoteEngine(cluster.service.address, TOKEN)
         for event in client.ask(volume, question, options):
             events.append(event)
-            if number == 0 and isinstance(event, Token) and not killed.is_set():
+            told = sum(isinstance(event, Token) for event in events)
+            if number == 0 and told == TOLD and not killed.is_set():
                 killed.set()
                 for pid in pids_of(cluster.backend, victim):
                     os.kill(pid, signal.SIGKILL)
@@ -110,6 +122,7 @@ def test_a_replica_killed_under_load_loses_no_question(
     with ThreadPoolExecutor(len(asked)) as threads:
         streams = list(threads.map(ask, range(len(asked))))
     assert killed.is_set()
+    assert any(told_before), "an answer was under way, and its tokens were told"
     for (volume, _), events in zip(asked, streams, strict=True):
         done = checked(events)
         if options.temperature == 0:

@@ -75,3 +75,12 @@ class KnownReplica:
     def ready(self) -> bool:
         """Whether it answers now."""
         return self.alive and self.state == "ready"
+
+
+def alike(one: LoadedModel, other: LoadedModel) -> bool:
+    """Whether two replicas may answer one question: weights, numbers and kind of device."""
+    return (one.record.sha256, one.dtype, one.device) == (
+        other.record.sha256,
+        other.dtype,
+        other.device,
+    )

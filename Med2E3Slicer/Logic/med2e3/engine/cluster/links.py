@@ -163,6 +163,7 @@ def _ray() -> Any:
 
 def _join(address: str | None, least_cpus: int) -> None:
     ray = _ray()
+    os.environ.setdefault("RAY_AUTH_MODE", "token")  # its ports are open to the network
     common = {"log_to_driver": False, "configure_logging": False, "namespace": "med2e3"}
     try:
         with _without_token():

@@ -22,7 +22,14 @@ import numpy.typing as npt
 
 from med2e3.asking import Done, Event
 from med2e3.engine.backend import Job, LoadedModel, State, Status
-from med2e3.engine.cluster.known import KnownReplica, Link
+from med2e3.engine.cluster.failures import (
+    MOST_LOSSES,
+    NoReplica,
+    lost_too_often,
+    no_volume,
+    unexpected,
+)
+from med2e3.engine.cluster.known import KnownReplica, Link, alike
 from med2e3.engine.worker import wire
 from med2e3.engine.worker.jobs import Pending
 from med2e3.errors import DeviceLostError, EngineCrashedError, InputError, Med2E3Error
@@ -33,8 +40,6 @@ _log = logging.getLogger(__name__)
 _LOOKS_S = 0.25
 #: seconds that a cancelled answer is waited for
 _GRACE_S = 0.5
-#: replicas that may be lost under one question; from the second on it is answered alone
-_MOST_LOSSES = 3
 
 
 class PoolBackend:
@@ -172,7 +177,7 @@ class PoolBackend:
         if self._named is None:
             raise ModelNotReady("No model is loaded.", hint="Load a model, then ask again.")
         if job.volume not in self._volumes:
-            raise _no_volume()
+            raise no_volume()
         if job.options.temperature > 0 and job.options.seed is None:
             # so that another replica would draw the same words
             job = replace(job, options=replace(job.options, seed=secrets.randbelow(1 << 31)))
@@ -212,13 +217,13 @@ class PoolBackend:
                 # one that several replicas did not survive takes no others with it
                 async with self._alone if pending.crashes > 1 else nullcontext():
                     error = await self._answer_at(await self._choose(pending.job), pending)
-            except _NoReplica as none:
+            except NoReplica as none:
                 pending.tell(none)
             except Med2E3Error as cause:
                 error = cause
             except Exception as cause:  # a fault in the program
                 _log.exception("a question failed unexpectedly")
-                pending.tell(_unexpected(cause))
+                pending.tell(unexpected(cause))
             if error is None or pending.finished:
                 return
             if not isinstance(error, EngineUnreachable | EngineCrashedError | DeviceLostError):
@@ -227,8 +232,8 @@ class PoolBackend:
             pending.crashes += 1
             if pending.cancelled:
                 pending.end()
-            elif pending.crashes >= _MOST_LOSSES:
-                pending.tell(_lost_too_often(error))
+            elif pending.crashes >= MOST_LOSSES:
+                pending.tell(lost_too_often(error))
             else:
                 pending.take_back()
                 await asyncio.sleep(_LOOKS_S)  # until the loss is seen elsewhere, too
@@ -247,7 +252,7 @@ class PoolBackend:
                 return best
             state, problem = self._state()
             if state in ("failed", "unloaded"):
-                raise _NoReplica(
+                raise NoReplica(
                     problem or "No model is loaded.", hint="Ask again later, or tell the operator."
                 )
             await self._next_news()
@@ -274,7 +279,7 @@ class PoolBackend:
         job = pending.job
         voxels = self._volumes.get(job.volume)
         if voxels is None:
-            return _no_volume()
+            return no_volume()
         putting = replica.volumes.get(job.volume)
         if putting is None or (putting.done() and (putting.cancelled() or putting.exception())):
             putting = asyncio.create_task(replica.link.put(job.volume, voxels))
@@ -340,7 +345,7 @@ class PoolBackend:
             replica.state = "loading"
         if replica.ready and replica.model is not None:
             self._model = self._model or replica.model
-            if not _alike(replica.model, self._model):
+            if not alike(replica.model, self._model):
                 replica.state = "failed"
                 replica.problem = (
                     "A replica has other weights, another number format or another kind of device "
@@ -390,35 +395,3 @@ class PoolBackend:
 
     async def _next_news(self) -> None:
         await self._news.wait()
-
-
-class _NoReplica(ModelNotReady):
-    """Nobody is left to ask."""
-
-
-def _unexpected(cause: Exception) -> Med2E3Error:
-    return Med2E3Error(
-        f"Something unexpected happened in the engine ({type(cause).__name__}).",
-        hint="Ask again; the engine's log says more.",
-    )
-
-
-def _alike(one: LoadedModel, other: LoadedModel) -> bool:
-    return (one.record.sha256, one.dtype, one.device) == (
-        other.record.sha256,
-        other.dtype,
-        other.device,
-    )
-
-
-def _no_volume() -> Med2E3Error:
-    return UnknownVolume("The engine does not hold this volume (any more).", hint="Put it again.")
-
-
-def _lost_too_often(error: Med2E3Error) -> Med2E3Error:
-    return EngineCrashedError(
-        f"{_MOST_LOSSES} replicas were lost while they answered this question, so it is not asked "
-        "again.",
-        hint="Ask again, or something else; the operator's log may say why.",
-        detail=f"last: {error.sentence} {error.detail}",
-    )
