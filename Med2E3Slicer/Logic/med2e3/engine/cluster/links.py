@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -150,6 +151,8 @@ def leave() -> None:
 
 def _ray() -> Any:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    if "ray" not in sys.modules:  # it is read while Ray is imported, and must not change later
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # its ports are open to the network
     try:
         import ray  # noqa: PLC0415 (an extra)
     except ImportError as error:
@@ -163,7 +166,6 @@ def _ray() -> Any:
 
 def _join(address: str | None, least_cpus: int) -> None:
     ray = _ray()
-    os.environ.setdefault("RAY_AUTH_MODE", "token")  # its ports are open to the network
     common = {"log_to_driver": False, "configure_logging": False, "namespace": "med2e3"}
     try:
         with _without_token():
