@@ -21,6 +21,7 @@ def test_an_engine_elsewhere_gives_the_same_record(
     with model_service() as service:
         monkeypatch.setenv("MED2E3_TOKEN", TOKEN)
         other = run_cli(*words, "--engine", service.address, "--json", there)
+        assert service.backend.status().volumes == 0, "the volume was given up at the end"
         assert run_cli(*words, "--engine", service.address, "--model", "x").code == 2
         monkeypatch.setenv("MED2E3_TOKEN", "wrong")
         refused = run_cli(*words, "--engine", service.address)

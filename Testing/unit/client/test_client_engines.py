@@ -178,3 +178,18 @@ def test_protocol_and_client_are_light(part: str) -> None:
 def test_a_fresh_client_imports_no_torch() -> None:
     code = "import sys, med2e3.client, med2e3.protocol; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_child_that_still_loads_its_model_can_be_cancelled(
+    volume: Voxels, tmp_path: Path
+) -> None:
+    environment = program_environment(MED2E3_HOME=str(tmp_path))
+    engine = LocalEngine("embedded", device="cpu", environment=environment)
+    cancel = threading.Event()
+    cancel.set()
+    try:
+        events = list(engine.ask(volume, Question("Which plane?"), cancel=cancel))
+        assert events == [Done("", (), (), (), "cancelled")]
+        assert engine._ready().capabilities().state == "loading", "it was not waited for"
+    finally:
+        engine.close()

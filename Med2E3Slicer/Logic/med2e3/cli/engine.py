@@ -79,6 +79,9 @@ class AnyEngine(Protocol):
     def notice(self) -> str:
         """What must be shown with every answer."""
 
+    def forget_volume(self, sha256: str) -> None:
+        """No more is asked about a volume."""
+
 
 DEVICES = (AUTO, *DEVICE_NAMES)
 PRECISIONS = (AUTO, *PRECISION_NAMES)
@@ -145,3 +148,8 @@ class Engine:
     def notice(self) -> str:
         """What must be shown with every answer."""
         return whole_notice(self.info.notice)
+
+    def forget_volume(self, sha256: str) -> None:
+        """Free what was computed from a volume."""
+        if self._session is not None:
+            self._session.forget_volume(sha256)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 from med2e3.asking import Event, GenerationOptions, Question
 from med2e3.cli.engine import AnyEngine, Engine
 from med2e3.client import RemoteEngine, VolumeInput
 from med2e3.devices import AUTO
-from med2e3.errors import InputError
+from med2e3.errors import InputError, Med2E3Error
 from med2e3.protocol import Capabilities, ModelDescription, ModelNotReady
 from med2e3.record import ModelRecord
 from med2e3.weights import EMBEDDED_NAME
@@ -101,3 +102,8 @@ class EngineElsewhere:
     ) -> Iterator[Event]:
         """Answer a question there."""
         return self._remote.ask(volume, question, options, cancel=cancel)
+
+    def forget_volume(self, sha256: str) -> None:
+        """Let it give up a volume now, not when it has been idle for long."""
+        with suppress(Med2E3Error):  # it is gone, or does so later by itself
+            self._remote.drop_volume(sha256)

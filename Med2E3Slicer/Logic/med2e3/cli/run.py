@@ -180,6 +180,8 @@ def ask_all(
             return Answers(tuple(exchanges), Cancelled(_STOPPED))
         except Exception as error:  # what was answered before is kept; the caller raises it
             return Answers(tuple(exchanges), error)
+        finally:
+            engine.forget_volume(model_input.sha256)
     return Answers(tuple(exchanges))
 
 

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import IO
 
-from med2e3.asking import Event, GenerationOptions, Question
+from med2e3.asking import Done, Event, GenerationOptions, Question
 from med2e3.client.engine import VolumeInput
 from med2e3.client.remote import RemoteEngine
 from med2e3.devices import AUTO
+from med2e3.errors import Cancelled
 from med2e3.protocol import (
     Capabilities,
     EngineUnreachable,
@@ -79,7 +80,11 @@ class LocalEngine:
         remote = self._ready()
         process = self._process
         try:
-            remote.wait_until_ready()
+            try:
+                remote.wait_until_ready(cancel=cancel)
+            except Cancelled:
+                yield Done("", (), (), (), "cancelled")
+                return
             yield from remote.ask(volume, question, options, cancel=cancel)
         except EngineUnreachable as error:
             if process is None or not _has_ended(process):

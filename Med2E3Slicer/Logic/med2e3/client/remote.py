@@ -19,7 +19,7 @@ import numpy as np
 from med2e3.asking import Done, Event, GenerationOptions, Question, Scores, Token
 from med2e3.client.connection import Address, Connections, Stream
 from med2e3.client.engine import VolumeInput
-from med2e3.errors import InputError, Med2E3Error
+from med2e3.errors import Cancelled, InputError, Med2E3Error
 from med2e3.protocol import (
     CAPABILITIES,
     DEFLATE,
@@ -99,10 +99,17 @@ class RemoteEngine:
         """The model, its device, and the engine's present state."""
         return Capabilities.from_json(self._connections.request("GET", CAPABILITIES).json())
 
-    def wait_until_ready(self, timeout_s: float = _LOADING_S) -> Capabilities:
+    def wait_until_ready(
+        self, timeout_s: float = _LOADING_S, *, cancel: threading.Event | None = None
+    ) -> Capabilities:
         """Wait while a model is being loaded.
 
+        Args:
+            timeout_s: longest wait.
+            cancel: set it to wait no longer.
+
         Raises:
+            Cancelled: when ``cancel`` was set.
             ModelNotReady: when there is none, it cannot be loaded, or time is up.
         """
         end = time.monotonic() + timeout_s
@@ -118,7 +125,10 @@ class RemoteEngine:
                 )
             if time.monotonic() > end:
                 raise ModelNotReady("The model was not loaded in time.", hint="Try again later.")
-            time.sleep(wait)
+            if cancel is None:
+                time.sleep(wait)
+            elif cancel.wait(wait):
+                raise Cancelled
             wait = min(wait * 1.5, _LONGEST_WAIT_S)
 
     def load_model(self, model: str) -> Capabilities:
