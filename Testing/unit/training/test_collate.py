@@ -145,3 +145,22 @@ def test_batches_of_text_need_no_volume(
     assert set(batch) == {"input_ids", "labels"}
     assert len(batch["input_ids"]) == 4
     assert torch.isfinite(model(**batch).loss)
+
+
+def test_each_answer_counts_the_same_and_its_letter_more(folder: Path) -> None:
+    model = Med2E3ForConditionalGeneration.from_pretrained(folder)
+    processor = Med2E3Processor.from_pretrained(folder)
+    weighing = Collator(processor, model.config, letter_weight=5)
+    closed = sample(
+        task="closed_vqa", answer="axial", choices=("coronal", "axial"), answer_choice="B"
+    )
+    batch = weighing.texts([closed, sample()])
+    weights, learnt = batch["label_weights"], batch["labels"] != IGNORED
+    torch.testing.assert_close(weights.sum(dim=-1), torch.ones(2))
+    assert not weights[~learnt].any()
+    first, *others = weights[0, learnt[0]].tolist()
+    letter = batch["labels"][0, learnt[0]][0]
+    assert processor.tokenizer.decode([letter]).strip().startswith("B")
+    assert others and all(first == pytest.approx(5 * other) for other in others)
+    assert len(set(weights[1, learnt[1]].tolist())) == 1
+    assert "label_weights" not in Collator(processor, model.config).texts([closed])

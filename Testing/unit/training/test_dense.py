@@ -9,7 +9,7 @@ import torch
 
 from fixtures.random_model import small_config
 from med2e3.model import Med2E3ForConditionalGeneration
-from med2e3.training.dense import UNKNOWN, DensePretraining, presence
+from med2e3.training.dense import UNKNOWN, DensePretraining, pooled_presence, presence
 
 
 def test_a_label_is_present_where_it_fills_enough_of_a_patch() -> None:
@@ -108,3 +108,29 @@ def test_an_encoder_that_does_not_learn_is_not_run(model: Med2E3ForConditionalGe
     output.loss.backward()
     assert model.vision_3d.patch_embedding.projection.weight.grad is not None
     assert all(parameter.grad is None for parameter in model.vision_2d.parameters())
+
+
+def test_a_token_holds_what_one_of_its_patches_holds() -> None:
+    present = torch.zeros(1, 8, 2)
+    known = torch.ones(1, 8, 2)
+    present[0, 1, 0] = 1  # label 0 in one patch of the first token
+    known[0, 3, 0] = 0  # not known in another of its patches, and in one of the second token
+    known[0, 6, 1] = 0
+    there, sure = pooled_presence(present, known, (1, 2, 4), (1, 2, 2))
+    # patches 0 1 4 5 make the first token, 2 3 6 7 the second
+    assert there[0].tolist() == [[1, 0], [0, 0]]
+    assert sure[0].tolist() == [[1, 1], [0, 0]]
+
+
+def test_connectors_learn_what_the_language_model_is_to_read(
+    model: Med2E3ForConditionalGeneration,
+) -> None:
+    parts = ("vision_2d", "vision_3d", "connector_2d", "connector_3d")
+    dense = DensePretraining(model, 3, {"plane": ["a"]}, torch.ones(3), train=parts)
+    label_map = torch.zeros(1, 32, 64, 64, dtype=torch.uint8)
+    model.zero_grad()
+    dense(torch.rand(1, 1, 32, 64, 64), label_map, torch.tensor([[0]])).loss.backward()
+    for part in parts:
+        assert any(p.grad is not None and p.grad.any() for p in getattr(model, part).parameters())
+    alone = DensePretraining(model, 3, {"plane": ["a"]}, torch.ones(3))
+    assert not alone.connectors

@@ -70,3 +70,10 @@ def test_every_sample_is_an_example_of_its_own_by_default(tiny_store: VolumeStor
 def test_a_split_without_samples_is_refused(tiny_store: VolumeStore) -> None:
     with pytest.raises(InputError, match="no samples of the split 'nowhere'"):
         Examples(tiny_store, StageData(split="nowhere"), epochs=1, seed=0)
+
+
+def test_tasks_are_drawn_by_weight(tiny_store: VolumeStore) -> None:
+    data = replace(DATA, questions_per_volume=2, task_weights={"report": 0.0, "open_vqa": 0.0})
+    examples = Examples(tiny_store, data, epochs=2, seed=0)
+    drawn = [s.task for i in range(len(examples)) for s in examples[i].samples]
+    assert set(drawn) == {"closed_vqa"}
