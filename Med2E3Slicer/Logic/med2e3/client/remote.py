@@ -166,6 +166,9 @@ class RemoteEngine:
         cancel: threading.Event | None = None,
     ) -> Iterator[Event]:
         """Answer a question; see :meth:`med2e3.client.engine.Engine.ask`."""
+        if cancel is not None and cancel.is_set():
+            yield Done("", (), (), (), "cancelled")
+            return
         options = options or GenerationOptions()
         request = AskRequest(volume.sha256, question, options, self._grace_s)
         answer = _Answer(self._connections)

@@ -43,7 +43,8 @@ _WINDOW, _MOVED = (40.0, 400.0), (20.0, 80.0)
 #: scenes that are tried until a lesion finds room
 _TRIES = 200
 _PARTS = "parts"
-_SHARED_VARIABLE = "MED2E3_SHARED"
+#: names the folder with real CT volumes
+SHARED_VARIABLE = "MED2E3_SHARED"
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def synthesize(
 
 def _shared_folder() -> Path | None:
     beside = Path(__file__).resolve().parents[4].parent / "shared"
-    folder = Path(os.environ.get(_SHARED_VARIABLE, beside))
+    folder = Path(os.environ.get(SHARED_VARIABLE, beside))
     return folder if folder.is_dir() else None
 
 

@@ -24,7 +24,7 @@ from med2e3.training.card import write_card
 from med2e3.training.measuring import evaluate_model
 from med2e3.training.recipe import Recipe, Stage
 from med2e3.training.scratch import build_from_scratch
-from med2e3.training.stages import MODEL, run_stage
+from med2e3.training.stages import MODEL, run_stage, uses_bfloat16
 
 FINISHED = "finished.json"
 RECIPE = "recipe.json"
@@ -67,6 +67,8 @@ def train(
         _claim(recipe, output)
         data = data or _make_data(recipe, output, say)
         current = _first_model(recipe, output, data, model, say)
+    if any(stage.arguments.get("bf16") and not uses_bfloat16(stage) for stage in recipe.stages):
+        say("This processor is slow at bfloat16: training in float32")
     for number, stage in enumerate(recipe.stages, 1):
         folder = _folder(output, number, stage)
         marker = folder / FINISHED
@@ -90,8 +92,12 @@ def _measure(
 ) -> None:
     """Evaluate the trained model as the recipe says, and write its card."""
     reports = {}
+    splits = {entry.split for entry in VolumeStore(data).entries.values()}
     for options in recipe.evaluate:
         name = str(options.get("split", "test"))
+        if name not in splits:
+            say(f"The training data have no volumes in the split {name}: not measured")
+            continue
         say(f"Measuring on the split {name}")
         folder = output / "evaluation" / name
         evaluate_model(model, data, folder, options)
@@ -137,14 +143,20 @@ def _make_data(recipe: Recipe, output: Path, say: Callable[[str], None]) -> Path
         raise InputError(
             "This recipe needs prepared training data.", hint="Give their folder with --data."
         )
-    from med2e3.synthetic.dataset import synthesize  # noqa: PLC0415 (only where data are made)
+    from med2e3.synthetic.dataset import SHARED_VARIABLE, synthesize  # noqa: PLC0415 (only where data are made)
 
     folder = output / "data"
     if (folder / FINISHED).is_file():
         return folder
     say("Making the training data")
     begin = time.perf_counter()
-    synthesize(folder, **recipe.data)
+    made = synthesize(folder, **recipe.data).description["volumes"]
+    missing = [name for name, count in made.items() if count < recipe.data.get(name, 0)]
+    if missing:
+        say(
+            f"Real CT volumes were not found (variable {SHARED_VARIABLE}): the data are phantoms "
+            f"only, without {', '.join(missing)}"
+        )
     write_text(folder / FINISHED, "{}\n")
     say(f"Training data: ready after {time.perf_counter() - begin:.0f} s")
     return folder
