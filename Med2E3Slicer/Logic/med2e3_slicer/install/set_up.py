@@ -11,7 +11,9 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import qt
 from slicer.i18n import tr as _
@@ -29,6 +31,8 @@ from med2e3_slicer.install.job import Job, Outcome
 from med2e3_slicer.install.places import Places, default_root
 from med2e3_slicer.install.recipe import Recipe
 from med2e3_slicer.install.stamp import EnvironmentState, environment_state
+
+_Result = TypeVar("_Result")
 
 _ASK_GPU = ("--query-gpu=name,driver_version,memory.total", "--format=csv,noheader,nounits")
 
@@ -89,9 +93,7 @@ class SetUp:
 
     def check(self) -> list[checks.Check]:
         """Look at this computer and wait for it; see :meth:`check_async`."""
-        found: list[checks.Check] = []
-        self._wait(lambda done: self.check_async(lambda all_: (found.extend(all_), done())))
-        return found
+        return _result_of(self.check_async)
 
     def check_async(self, on_done: Callable[[list[checks.Check]], None]) -> None:
         """Look at GPU, memory, disk, path and proxy; changes nothing."""
@@ -132,17 +134,11 @@ class SetUp:
         Raises:
             Med2E3Error: it could not be built, or was cancelled.
         """
-        ends: list[Med2E3Error | None] = []
-        self._wait(
-            lambda done: self.build_async(
-                lambda error: (ends.append(error), done()),
-                offline=offline,
-                get_uv=get_uv,
-                on_progress=on_progress,
-            )
+        error = _result_of(
+            partial(self.build_async, offline=offline, get_uv=get_uv, on_progress=on_progress)
         )
-        if ends[0] is not None:
-            raise ends[0]
+        if error is not None:
+            raise error
         return self.places.python
 
     def build_async(
@@ -216,10 +212,9 @@ class SetUp:
         Raises:
             Med2E3Error: not all of it could be removed.
         """
-        ends: list[Med2E3Error | None] = []
-        self._wait(lambda done: self.remove_async(lambda error: (ends.append(error), done())))
-        if ends[0] is not None:
-            raise ends[0]
+        error = _result_of(self.remove_async)
+        if error is not None:
+            raise error
 
     def remove_async(self, on_ended: OnEnded) -> None:
         """Remove the environment, its downloads and uv; models stay. End the engine first.
@@ -258,15 +253,17 @@ class SetUp:
         self._jobs.append(job)
         job.start()
 
-    @staticmethod
-    def _wait(begin: Callable[[Callable[[], None]], None]) -> None:
-        loop = qt.QEventLoop()
-        over: list[bool] = []
 
-        def done() -> None:
-            over.append(True)
-            loop.quit()
+def _result_of(begin: Callable[[Callable[[_Result], None]], None]) -> _Result:
+    """Begin something that tells its result later, and wait for it while Qt goes on."""
+    loop = qt.QEventLoop()
+    results: list[_Result] = []
 
-        begin(done)
-        if not over:
-            loop.exec_()
+    def end(result: _Result) -> None:
+        results.append(result)
+        loop.quit()
+
+    begin(end)
+    if not results:
+        loop.exec_()
+    return results[0]

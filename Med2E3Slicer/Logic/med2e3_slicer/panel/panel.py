@@ -96,7 +96,8 @@ class Panel:
         self._stop_parameters = lambda: None
         self._parameters = parameters
         if parameters is not None:
-            self._stop_parameters = watch_node(parameters.parameterNode, self._read_parameters)
+            node = parameters.parameterNode  # type: ignore[attr-defined]  # the wrapper adds it
+            self._stop_parameters = watch_node(node, self._read_parameters)
         self._read_parameters()
 
     def scene_closes(self) -> None:
