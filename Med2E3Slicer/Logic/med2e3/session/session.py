@@ -35,8 +35,9 @@ from med2e3.session.precision import slices_that_fit
 
 __all__ = ["Session", "VolumeInput"]
 
-#: tokens of a prompt that are run at once; others can have a turn between two such pieces
-_PROMPT_PIECE = 256
+#: tokens of a prompt that are run at once; others can have a turn between two such pieces.  A
+#: question's own 256 2D tokens and its words fit into one: weights in few bits are unpacked once
+_PROMPT_PIECE = 384
 
 Result = TypeVar("Result")
 
