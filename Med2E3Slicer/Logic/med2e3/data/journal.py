@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
 
-from med2e3.data.lines import write_lines
+from med2e3.atomic import write_lines
 from med2e3.errors import InputError
 
 JOURNAL_NAME = "progress.jsonl"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from med2e3.asking.question import Question, Task, Turn
-from med2e3.data.lines import write_lines
+from med2e3.atomic import write_lines
 from med2e3.errors import InputError
 
 #: M3D-VQA's question types 1 to 5

@@ -26,8 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from med2e3.atomic import write_text
-from med2e3.data.lines import write_lines
+from med2e3.atomic import write_lines, write_text
 from med2e3.data.sample import Sample, read_samples
 from med2e3.errors import InputError
 
