@@ -6,14 +6,10 @@ Knows words; decides nothing.
 from __future__ import annotations
 
 from med2e3.errors import EngineCrashedError, Med2E3Error
-from med2e3.protocol import ModelNotReady, UnknownVolume
+from med2e3.protocol import UnknownVolume
 
 #: replicas that may be lost under one question; from the second on it is answered alone
 MOST_LOSSES = 3
-
-
-class NoReplica(ModelNotReady):
-    """Nobody is left to ask."""
 
 
 def unexpected(cause: Exception) -> Med2E3Error:

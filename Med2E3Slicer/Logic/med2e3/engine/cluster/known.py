@@ -53,8 +53,12 @@ class Link(Protocol):
 class KnownReplica:
     """What is known of one replica; ``gone`` is done as soon as it is lost."""
 
+    #: for the log
+    name: str
     link: Link
     alive: bool = False
+    #: time.monotonic() of when it was last known to be alive, or of the beginning
+    seen_at: float = 0.0
     life: str = ""
     #: its process, and the one with the model
     pids: tuple[int | None, ...] = ()
@@ -65,6 +69,7 @@ class KnownReplica:
     #: the model that it was told to load in this life, and calls to load that are under way
     wanted: str | None = None
     loading: int = 0
+    #: of the process with the model: in this life, and in earlier ones with the lives lost
     crashes: int = 0
     losses: int = 0
     volumes: dict[str, asyncio.Task[None]] = field(default_factory=dict)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,8 @@ _PIECES = 64
 _CALLS = 10_000
 _CONNECT_S = 5.0
 _STORE_BYTES = 80 << 20
+#: the first version whose ports ask for the cluster's token
+_OLDEST = (2, 52)
 
 
 class ReplicaLost(EngineUnreachable):
@@ -58,24 +62,25 @@ class RayLink:
         Raises:
             Med2E3Error: when it cannot be loaded.
         """
-        problem = await _reply(self._actor.load.remote(model))
-        if problem:
-            raise error_of(json.loads(problem))
+        _check(await _reply(self._actor.load.remote(model)))
 
     async def unload(self) -> None:
         """Free the model's memory."""
         await _reply(self._actor.unload.remote())
 
     async def put(self, sha256: str, voxels: npt.NDArray[np.float32]) -> None:
-        """Hand a volume over."""
+        """Hand a volume over.
+
+        Raises:
+            Med2E3Error: when it is not what the model takes.
+        """
         pieces = list(in_pieces(np.ascontiguousarray(voxels).data.cast("B")))
         begin = 0
         for first in range(0, len(pieces), _PIECES):
             some = pieces[first : first + _PIECES]
             await _reply(self._actor.put.remote(sha256, begin, *some))
             begin += sum(map(len, some))
-        if not await _reply(self._actor.keep.remote(sha256, list(voxels.shape))):
-            raise ReplicaLost("A replica did not take a volume.", hint="Ask again.")
+        _check(await _reply(self._actor.keep.remote(sha256, list(voxels.shape))))
 
     async def drop(self, sha256: str) -> None:
         """Let it forget a volume."""
@@ -106,6 +111,44 @@ class RayLink:
         _ray().kill(self._actor)
 
 
+@dataclass(frozen=True)
+class Plan:
+    """How many replicas there are, and what Ray keeps free for each of them.
+
+    Args:
+        count: of all computers together.
+        cpus: processors of each; Ray lets a process use as many threads.
+        gpus: GPUs of each, also a part of one.
+    """
+
+    count: int
+    cpus: int
+    gpus: float
+
+
+def plan_replicas(
+    nodes: Sequence[Mapping[str, float]], count: int | None, *, uses_gpus: bool
+) -> Plan:
+    """Share out computers so that all replicas find room at the same time.
+
+    Args:
+        nodes: of each computer ``CPU`` and ``GPU``, where it has any for Ray.
+        count: None for one on each GPU, or one on each computer without any.
+        uses_gpus: whether replicas may run on GPUs.
+    """
+    gpus = int(sum(node.get("GPU", 0) for node in nodes)) if uses_gpus else 0
+    # a replica needs a processor, too; a computer that only holds the cluster together has none
+    used = [n for n in nodes if n.get("CPU", 0) >= 1 and (not gpus or n.get("GPU", 0) >= 1)]
+    places = [int(node["GPU"]) if gpus else 1 for node in used] or [1]
+    count = sum(places) if count is None else count
+    at_one = -(-count // sum(places))  # replicas on one GPU, or on one computer
+    most = (min(place * at_one, count) for place in places)  # on each computer
+    free = [int(node["CPU"]) // here for node, here in zip(used, most, strict=False)]
+    # rounded down to what Ray counts in, or a last one would find no room
+    part = 10_000 // at_one / 10_000 if gpus else 0.0
+    return Plan(count, max(1, min(free, default=1)), part)
+
+
 def start_replicas(
     count: int | None, *, device: str, precision: str, address: str | None
 ) -> list[RayLink]:
@@ -119,29 +162,22 @@ def start_replicas(
             process.
 
     Raises:
-        InputError: when Ray is not installed.
+        InputError: when Ray is not installed, or too old.
         EngineUnreachable: when the cluster cannot be reached or started.
     """
     ray = _ray()
     _join(address, count or 1)
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    gpus = 0 if device in ("cpu", "mps") else int(sum(node.get("GPU", 0) for node in nodes))
-    if gpus:
-        nodes = [node for node in nodes if node.get("GPU")]
-    if count is None:
-        count = gpus or len(nodes)
-    on_one = -(-count // len(nodes))
-    # Ray gives a process as many threads as processors were asked for
-    cpus = max(1, int(min(node.get("CPU", 1) for node in nodes)) // on_one)
+    plan = plan_replicas(nodes, count, uses_gpus=device not in ("cpu", "mps"))
     actor = ray.remote(Replica).options(
-        num_cpus=cpus,
-        num_gpus=min(1.0, gpus / count),
+        num_cpus=plan.cpus,
+        num_gpus=plan.gpus,
         max_restarts=-1,
         max_task_retries=0,
         max_concurrency=_CALLS,
         scheduling_strategy="SPREAD",
     )
-    return [RayLink(actor.remote(device, precision)) for _ in range(count)]
+    return [RayLink(actor.remote(device, precision)) for _ in range(plan.count)]
 
 
 def leave() -> None:
@@ -161,6 +197,11 @@ def _ray() -> Any:
             hint='Install it: pip install "med2e3[ray]".',
             detail=repr(error),
         ) from error
+    if tuple(map(int, ray.__version__.split(".")[:2])) < _OLDEST:
+        raise InputError(
+            f"Ray {ray.__version__} cannot guard its ports, which are open to the network.",
+            hint='Install a newer one: pip install --upgrade "med2e3[ray]".',
+        )
     return ray
 
 
@@ -170,6 +211,8 @@ def _join(address: str | None, least_cpus: int) -> None:
     try:
         with _without_token():
             if address is None:
+                # none is written to the home folder, which a system user may not have
+                os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
                 ray.init(
                     address="local",
                     include_dashboard=False,
@@ -219,6 +262,12 @@ def _without_token() -> Iterator[None]:
     finally:
         if token is not None:
             os.environ[TOKEN_VARIABLE] = token
+
+
+def _check(problem: bytes) -> None:
+    """Raise what a replica answered instead of nothing."""
+    if problem:
+        raise error_of(json.loads(problem))
 
 
 async def _reply(call: Awaitable[Any]) -> Any:

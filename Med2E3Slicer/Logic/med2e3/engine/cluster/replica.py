@@ -21,7 +21,7 @@ from med2e3.engine.core_dumps import forbid_core_dumps
 from med2e3.engine.logs import log_to_stderr
 from med2e3.engine.worker import WorkerBackend, wire
 from med2e3.errors import Med2E3Error
-from med2e3.protocol import problem_of
+from med2e3.protocol import EngineUnreachable, problem_of
 
 #: Ray keeps arguments and results of up to 100 kB within the call itself; larger ones go to its
 #: object store, which may write to disk
@@ -97,20 +97,21 @@ class Replica:
             for piece in pieces:
                 body += piece
 
-    async def keep(self, sha256: str, shape: list[int]) -> bool:
-        """All parts were sent; says whether they arrived."""
+    async def keep(self, sha256: str, shape: list[int]) -> bytes:
+        """All parts of a volume (slices, rows, columns) were sent; as :meth:`load` answers."""
         body = self._arriving.pop(sha256, bytearray())
-        if len(body) != np.prod(shape) * 4:
-            return False
-        voxels = np.frombuffer(body, np.float32).reshape(shape)
         try:
+            if len(body) != np.prod(shape) * 4:
+                raise EngineUnreachable("Parts of a volume did not arrive.", hint="Ask again.")
+            voxels = np.frombuffer(body, np.float32).reshape(shape)
             await self._backend.put_volume(sha256, voxels)
-        except Med2E3Error:
-            return False
-        return True
+        except Med2E3Error as error:
+            return json.dumps(problem_of(error)).encode()
+        return b""
 
     async def drop(self, sha256: str) -> None:
-        """Forget a volume."""
+        """Forget a volume, and what has arrived of it."""
+        self._arriving.pop(sha256, None)
         await self._backend.drop_volume(sha256)
 
     async def ask(self, *pieces: bytes) -> AsyncIterator[tuple[bool, bytes]]:
