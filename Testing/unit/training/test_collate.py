@@ -164,3 +164,5 @@ def test_each_answer_counts_the_same_and_its_letter_more(folder: Path) -> None:
     assert others and all(first == pytest.approx(5 * other) for other in others)
     assert len(set(weights[1, learnt[1]].tolist())) == 1
     assert "label_weights" not in Collator(processor, model.config).texts([closed])
+    empty = weighing.texts([sample(task="report", question="", answer=""), closed])
+    torch.testing.assert_close(empty["label_weights"].sum(dim=-1), torch.tensor([0.0, 1.0]))

@@ -77,3 +77,16 @@ def test_tasks_are_drawn_by_weight(tiny_store: VolumeStore) -> None:
     examples = Examples(tiny_store, data, epochs=2, seed=0)
     drawn = [s.task for i in range(len(examples)) for s in examples[i].samples]
     assert set(drawn) == {"closed_vqa"}
+
+
+def test_a_volume_of_which_nothing_may_be_drawn_is_left_out(tiny_store: VolumeStore) -> None:
+    every = Examples(tiny_store, DATA, epochs=1, seed=0)
+    topic = every.groups[0][0].topic
+    others = {s.topic: 0.0 for group in every.groups for s in group if s.topic != topic}
+    data = replace(DATA, topic_weights=others)
+    some = Examples(tiny_store, data, epochs=1, seed=0)
+    drawn = [sample.topic for place in range(len(some)) for sample in some[place].samples]
+    assert drawn and set(drawn) == {topic}
+    with pytest.raises(InputError, match="no samples"):
+        nothing = replace(DATA, topic_weights={**others, topic: 0.0})
+        Examples(tiny_store, nothing, epochs=1, seed=0)

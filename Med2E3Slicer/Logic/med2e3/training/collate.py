@@ -76,7 +76,7 @@ class Collator:
 
         Returns:
             ``input_ids`` and ``labels`` (B, L); with a letter weight also ``label_weights`` (B, L),
-            each row with a sum of 1 over its labels.
+            each row with a sum of 1 over its labels, or all 0 without any.
         """
         encoded = [self.encode(sample) for sample in samples]
         batch = {
@@ -90,7 +90,9 @@ class Collator:
             for row, sample in enumerate(samples):
                 if sample.answer_choice and not sample.history:
                     weights[row, weights[row].argmax()] = self.letter_weight
-            batch["label_weights"] = weights / weights.sum(dim=-1, keepdim=True)
+            # an empty report leaves no labels: their weights are 0, not 0 / 0
+            sums = weights.sum(dim=-1, keepdim=True)
+            batch["label_weights"] = weights / sums.clamp_min(torch.finfo(sums.dtype).tiny)
         return batch
 
     def encode(self, sample: Sample) -> tuple[list[int], list[int]]:

@@ -71,12 +71,13 @@ class Examples:
         self.seed = seed
         self.epochs = epochs
         self.augmentation = _AUGMENTATIONS[data.augmentation]()
-        self.groups = _groups(store, data, with_labels)
+        groups = _groups(store, data, with_labels)
+        self.groups = [group for group in groups if self._weights(group).any()]
         if not self.groups:
             raise InputError(
                 f"The training data hold no samples of the split {data.split!r} that this stage "
                 "can learn from.",
-                hint="Check the recipe's 'split' and 'tasks' against the data.",
+                hint="Check the recipe's 'split', 'tasks' and weights against the data.",
             )
         self._order: tuple[int, npt.NDArray[np.int64]] | None = None
 
@@ -111,12 +112,18 @@ class Examples:
         wanted = self.data.questions_per_volume
         if wanted is None:
             return group
-        topics, tasks = self.data.topic_weights, self.data.task_weights
-        weights = np.array([topics.get(s.topic, 1.0) * tasks.get(s.task, 1.0) for s in group])
-        possible = np.flatnonzero(weights)
-        fewer = wanted > len(possible)
+        weights = self._weights(group)
+        fewer = wanted > np.count_nonzero(weights)
         drawn = rng.choice(len(group), wanted, replace=fewer, p=weights / weights.sum())
         return tuple(group[i] for i in drawn)
+
+    def _weights(self, group: tuple[Sample, ...]) -> npt.NDArray[np.float64]:
+        """(samples,): how often each is drawn, relative to the others of its volume."""
+        if self.data.questions_per_volume is None:  # all are taken
+            return np.ones(len(group))
+        topics, tasks = self.data.topic_weights, self.data.task_weights
+        weights = [topics.get(s.topic, 1.0) * tasks.get(s.task, 1.0) for s in group]
+        return np.array(weights, np.float64)
 
 
 def _groups(store: VolumeStore, data: StageData, with_labels: bool) -> list[tuple[Sample, ...]]:

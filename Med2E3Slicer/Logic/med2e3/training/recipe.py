@@ -273,9 +273,24 @@ def _stage(values: Any) -> Stage:
     if stage.lora is not None:
         _check_words(stage.lora.parts, stage.train, f"a part that stage {name!r} trains")
     _check_words(tuple(stage.data.task_weights), TASKS, f"a task (stage {name!r})")
-    if min(stage.grounding_weight, stage.answer_weight, stage.letter_weight or 0) < 0:
+    data = stage.data
+    weights = (stage.grounding_weight, stage.answer_weight, stage.letter_weight or 0)
+    if min(*weights, *data.topic_weights.values(), *data.task_weights.values()) < 0:
         raise InputError(f"A weight of stage {name!r} is below 0.")
+    if kind == "dense":
+        for part in stage.train:
+            if part.replace("connector", "vision") not in stage.train or not _is_dense(part):
+                raise InputError(
+                    f"Stage {name!r} would not train {part!r}.",
+                    hint="A 'dense' stage trains vision_2d, vision_3d or both, and connectors of "
+                    "the encoders that it trains.",
+                )
     return stage
+
+
+def _is_dense(part: str) -> bool:
+    """Whether a ``dense`` stage can train a part."""
+    return part.startswith(("vision", "connector"))
 
 
 def _make(kind: type[_T], values: Mapping[str, Any], what: str) -> _T:
