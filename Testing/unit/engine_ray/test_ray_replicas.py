@@ -22,7 +22,7 @@ from unit.engine.conftest import make_volume
 from fixtures.engine_service import TOKEN, Service, Voxels, eventually, running_service
 from med2e3.asking import Done, Event, GenerationOptions, Question, Scores, Token
 from med2e3.client import RemoteEngine
-from med2e3.engine.cluster.links import leave, start_replicas
+from med2e3.engine.cluster.links import RayLink, leave, start_replicas
 from med2e3.engine.cluster.pool import PoolBackend
 from med2e3.engine.worker.jobs import Pending
 from med2e3.errors import Med2E3Error
@@ -65,9 +65,7 @@ def ray_folder() -> Iterator[Path]:
         eventually(lambda: not processes_of(folder), "all processes of the cluster have ended", 60)
         assert token.exists() == had_token, "the home folder is left alone"
     finally:
-        for process in processes_of(folder):
-            with suppress(psutil.Error):
-                process.kill()
+        kill_processes_of(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -81,11 +79,30 @@ def processes_of(folder: Path) -> list[psutil.Process]:
     return found
 
 
+def kill_processes_of(folder: Path) -> None:
+    for process in processes_of(folder):
+        with suppress(psutil.Error):
+            process.kill()
+
+
+def two_replicas(folder: Path) -> list[RayLink]:
+    """Ray gives its own processes some seconds to begin, which a busy computer may not manage."""
+    for more_tries in (2, 1, 0):
+        try:
+            return start_replicas(2, device="cpu", precision="float32", address=None)
+        except EngineUnreachable:
+            leave()
+            kill_processes_of(folder)
+            if not more_tries:
+                raise
+    raise AssertionError
+
+
 @pytest.fixture(scope="module")
 def cluster(ray_folder: Path) -> Iterator[Cluster]:
     with ExitStack() as stack:
         stack.callback(leave)
-        links = start_replicas(2, device="cpu", precision="float32", address=None)
+        links = two_replicas(ray_folder)
         # on a busy computer a replica may be silent for long and yet be there
         backend = PoolBackend(links, leave=leave, silence_s=60.0)
         service = stack.enter_context(running_service(backend, model="embedded"))

@@ -232,7 +232,8 @@ def _join(address: str | None, least_cpus: int) -> None:
             "Ray could not be started on this computer."
             if address is None
             else "The Ray cluster cannot be joined.",
-            hint="Look into Ray's logs in its folder for temporary files."
+            hint="Try again, since it gives up after some seconds on a busy computer; its logs are "
+            "in /tmp/ray, or below RAY_TMPDIR."
             if address is None
             else "See that Ray and Python have the same versions on all computers, that one of "
             "them runs here, too (ray start), and that the cluster's token is known here.",

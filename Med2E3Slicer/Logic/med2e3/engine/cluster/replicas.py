@@ -216,7 +216,9 @@ class Replicas:
 
     async def _drop_at(self, replica: KnownReplica, sha256: str) -> None:
         """Let a replica forget a volume; one that is silent does so when it is heard again."""
-        putting = replica.volumes[sha256]
+        putting = replica.volumes.get(sha256)
+        if putting is None:  # its life is over, or it was told already
+            return
         putting.cancel()
         with suppress(TimeoutError, Med2E3Error):
             async with asyncio.timeout(self._silence_s):
