@@ -36,11 +36,13 @@ def test_scores_uniform_and_the_slice_shown(application: Any) -> None:
     plot.mark(3)
     assert column(series["slice shown"], "slice") == [4.0] * 2
     plot.mark(None)
-    assert column(series["slice shown"], "slice") == []
+    assert np.isnan(column(series["slice shown"], "slice")).all()
     plot.cleanup()
 
 
-def test_it_is_drawn_in_slicers_plot_view(application: Any) -> None:
+def test_it_is_drawn_in_slicers_plot_view(
+    application: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
     planted = plant(application, matrix((2.0, 2.0, 3.0)))
     plot = ScorePlot(application.scene)
     plot.show(planted.shown, Shown(planted.shown.slice_map, hot(4)), current=planted.index)
@@ -55,6 +57,10 @@ def test_it_is_drawn_in_slicers_plot_view(application: Any) -> None:
     for color in (orange, blue):
         assert (np.abs(picture - color).sum(axis=2) < 30).any()
     application.screenshot("score-plot")
+    plot.mark(None)
+    application.wait(20)
+    application.pixels(widget)
+    assert "ERR|" not in capfd.readouterr().err  # a line without points is one, at every frame
     plot.cleanup()
 
 

@@ -65,7 +65,7 @@ class ScorePlot:
         columns[uniform] = [1.0] * length
         self._top = _ROOM_ABOVE * max(_LEAST_TOP, *(max(each.relative) for each in shown))
         scores = self._table("Med2E3 scores", columns)
-        self._marker = self._table("Med2E3 slice shown", {_SLICE: [], _HEIGHT: []})
+        self._marker = self._table("Med2E3 slice shown", _mark(None, self._top))
 
         self._chart = self._add("vtkMRMLPlotChartNode", "Med2E3 scores", hidden=False)
         chart = self._chart
@@ -86,8 +86,7 @@ class ScorePlot:
         """Mark a model slice by a vertical line; ``None`` takes the mark away."""
         if self._marker is None:
             return
-        place = [] if current is None else [current + 1.0] * 2
-        _fill(self._marker, {_SLICE: place, _HEIGHT: [0.0, self._top][: len(place)]})
+        _fill(self._marker, _mark(current, self._top))
 
     def clear(self) -> None:
         """Take all nodes of the plot out of the scene."""
@@ -130,6 +129,15 @@ class ScorePlot:
         series.SetMarkerStyle(series.MarkerStyleCircle if points else series.MarkerStyleNone)
         series.SetColor(*rgb(color))
         self._chart.AddAndObservePlotSeriesNodeID(series.GetID())
+
+
+def _mark(current: int | None, top: float) -> dict[str, list[float]]:
+    """The two ends of the mark: not a number for none.
+
+    A series without points would make the plot view report an error at every frame.
+    """
+    place = np.nan if current is None else current + 1.0
+    return {_SLICE: [place] * 2, _HEIGHT: [0.0, top]}
 
 
 def _fill(table_node: Any, columns: dict[str, list[float]]) -> None:
