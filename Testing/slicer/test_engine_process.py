@@ -32,6 +32,12 @@ CHILDREN = {
         "print('line', flush=True)\n"
         "os.kill(os.getpid(), 9)"
     ),
+    # as PythonSlicer: a launcher, whose child leads a group and is the engine
+    "behind a launcher": (
+        "import subprocess, sys\n"
+        "subprocess.run([sys.executable, '-c', 'import os, time; os.setsid(); '\n"
+        "    'print(os.getpid(), flush=True); time.sleep(600)'])"
+    ),
     "talks": (
         "import sys, time\n"
         "print('line', flush=True)\n"
@@ -95,6 +101,17 @@ def test_ending_at_exit_is_at_once(application, start):
     until(application, lambda: lines)
     group = process.pid
     until(application, lambda: len(processes_of(group)) == 2)
+    process.kill()
+    assert ends == [None]
+    until(application, lambda: not processes_of(group))
+
+
+def test_slicers_own_python_is_ended_behind_its_launcher(application, start):
+    process, lines, ends = start("behind a launcher")
+    until(application, lambda: lines)
+    group = int(lines[0])
+    assert group != process.pid
+    assert processes_of(group) == [group]
     process.kill()
     assert ends == [None]
     until(application, lambda: not processes_of(group))

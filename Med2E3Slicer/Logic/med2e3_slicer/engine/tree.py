@@ -1,6 +1,10 @@
 """Ending a process together with everything it started.
 
-Knows process groups (Linux, macOS) and ``taskkill`` (Windows); does not know what the process is.
+Knows process groups (Linux, macOS), which process started which, and ``taskkill`` (Windows); does
+not know what the process is.
+
+Slicer's own Python is started by a launcher, so the child that leads its own group may be a child
+of the child.
 """
 
 from __future__ import annotations
@@ -10,13 +14,15 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
+
+_PROC = Path("/proc")
 
 
 def kill_tree(pid: int) -> None:
-    """End a running child, which leads its own process group, and all that it started, at once.
+    """End a running child and all that it started at once, with the groups that they lead.
 
-    A child that has not become the leader of a group yet is ended alone: it has not started
-    anything.
+    What had left its parent before (a daemon) is only found if it is in one of these groups.
 
     Args:
         pid: the child's id; it must not have been waited for yet.
@@ -33,9 +39,10 @@ def kill_tree(pid: int) -> None:
                 creationflags=subprocess.CREATE_NO_WINDOW,
             )
         return
-    if not kill_group(pid):
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
+    for each in [pid, *_descendants(pid)]:
+        if not kill_group(each):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(each, signal.SIGKILL)
 
 
 def kill_group(pid: int) -> bool:
@@ -53,3 +60,41 @@ def kill_group(pid: int) -> bool:
     except (ProcessLookupError, PermissionError):
         return False
     return True
+
+
+def _descendants(pid: int) -> list[int]:
+    """What a process started, and what that started."""
+    parents = _parents_of_all()
+    found, begun = [pid], 0
+    while begun < len(found):
+        found += [child for child, parent in parents.items() if parent == found[begun]]
+        begun += 1
+    return found[1:]
+
+
+def _parents_of_all() -> dict[int, int]:
+    """Each running process's parent; empty where the system does not tell."""
+    if _PROC.joinpath("self", "stat").exists():
+        return _parents_by_proc()
+    try:
+        told = subprocess.run(
+            ["/bin/ps", "-A", "-o", "pid=,ppid="],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=5,
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {int(child): int(parent) for child, parent in map(str.split, told.splitlines())}
+
+
+def _parents_by_proc() -> dict[int, int]:
+    parents = {}
+    for folder in _PROC.iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError, ValueError, IndexError):  # it has ended meanwhile
+                # the name, in parentheses, may hold anything
+                fields = (folder / "stat").read_bytes().rpartition(b")")[2].split()
+                parents[int(folder.name)] = int(fields[1])
+    return parents
