@@ -95,6 +95,19 @@ def test_closing_the_scene_brings_the_layout_back(application, panel):
     assert not panel.ui.plotCheckBox.checked
 
 
+def test_nothing_is_opened_before_a_scene_is_loaded_whole(application, panel):
+    scene, manager = application.scene, application.app.layoutManager()
+    own = manager.layout
+    scene.StartState(scene.ImportState)
+    parameters(application).showPlot = True  # as the node's place in the file wants it
+    assert not panel._parts.display.plot_is_open
+    assert manager.layout == own
+    scene.EndState(scene.ImportState)
+    application.process()
+    assert panel._parts.display.plot_is_open
+    assert panel.ui.plotCheckBox.checked
+
+
 def test_a_view_of_another_layout_is_left_alone(application, panel):
     """Slicer names every slice view that it ever made; only those that are seen get a strip."""
     manager = application.app.layoutManager()

@@ -97,7 +97,7 @@ class Panel:
         self._parameters = parameters
         if parameters is not None:
             node = parameters.parameterNode  # type: ignore[attr-defined]  # the wrapper adds it
-            self._stop_parameters = watch_node(node, self._read_parameters)
+            self._stop_parameters = watch_node(node, self._on_parameters)
         self._read_parameters()
 
     def scene_closes(self) -> None:
@@ -119,6 +119,7 @@ class Panel:
         """The end: nothing is heard any more."""
         self.presenter.abandon()
         self._stop_parameters()
+        self._stop_parameters = lambda: None  # it holds the node
         self._parameters, self._quiet = None, True
         self.views.close()
         self.widget.setMRMLScene(None)
@@ -326,6 +327,17 @@ class Panel:
             self.ui.modelSelector.currentIndex = keys.index(key) if key in keys else 0
 
     # ---- the scene's parameters ----------------------------------------------------------
+
+    def _on_parameters(self) -> None:
+        """They were changed; those of a scene that is being loaded are read when it is complete.
+
+        Before that neither the volume nor the layout is the scene's own.
+        """
+        if self._parameters is None:
+            return
+        scene = self._parameters.parameterNode.GetScene()  # type: ignore[attr-defined]
+        if scene is not None and not scene.IsImporting():
+            self._read_parameters()
 
     def _read_parameters(self) -> None:
         parameters = self._parameters
