@@ -168,8 +168,14 @@ def test_an_answer_goes_on_where_its_replica_was_lost(caplog: pytest.LogCaptureF
         assert events == [SCORES, *TOKENS, done(TOKENS)]
         assert second.asked == 1
 
-    with caplog.at_level(logging.INFO, "med2e3"):
-        played([first, second], test)
+    # its own handler: where a service's log was set up before, nothing reaches the root logger
+    log = logging.getLogger("med2e3.engine.cluster.replicas")
+    log.addHandler(caplog.handler)
+    try:
+        with caplog.at_level(logging.INFO, log.name):
+            played([first, second], test)
+    finally:
+        log.removeHandler(caplog.handler)
     assert "replica 0 is lost" in caplog.messages
     assert VOLUME not in caplog.text
 
