@@ -58,7 +58,7 @@ def add_text_node(scene: Any, exchange: Exchange, text: str, volume: Any, geomet
     number = 1 + max((number_of(node) for node in record_nodes(scene)), default=0)
     node = slicer.vtkMRMLTextNode()
     node.SetName(f"Med-2E3 {_NAMES[exchange.task]} {number}")
-    node.SetForceCreateStorageNode(slicer.vtkMRMLTextNode.CreateStorageNodeNever)
+    keep_in_scene_file(node)
     node.SetUndoEnabled(True)
     set_text(node, text)
     for name, value in ((KIND, EXCHANGE), (KEY, uuid.uuid4().hex), (NUMBER, str(number))):
@@ -97,6 +97,11 @@ def add_table_node(scene: Any, exchange: Exchange, text_node: Any, volume: Any) 
     text_node.SetNodeReferenceID(SCORES_TABLE, node.GetID())
     place_beside(node, volume)
     return node
+
+
+def keep_in_scene_file(node: Any) -> None:
+    """Let a text node have no file of its own; a scene file does not tell it of its nodes."""
+    node.SetForceCreateStorageNode(slicer.vtkMRMLTextNode.CreateStorageNodeNever)
 
 
 def set_text(node: Any, text: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import slicer
 import vtk
 
-from med2e3_slicer.records.nodes import EXCHANGE, KIND, record_nodes
+from med2e3_slicer.records.nodes import EXCHANGE, KIND, keep_in_scene_file, record_nodes
 
 #: after which everything may be different
 _WHOLE_SCENE = (
@@ -82,4 +82,5 @@ class Watch:
         for node in [node for node in self._nodes if node not in present]:
             node.RemoveObserver(self._nodes.pop(node))
         for node in present - self._nodes.keys():
+            keep_in_scene_file(node)
             self._nodes[node] = node.AddObserver(vtk.vtkCommand.ModifiedEvent, self._on_record)
