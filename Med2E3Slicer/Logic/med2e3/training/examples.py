@@ -113,7 +113,7 @@ class Examples:
         if wanted is None:
             return group
         weights = self._weights(group)
-        fewer = wanted > np.count_nonzero(weights)
+        fewer = wanted > int(np.count_nonzero(weights))
         drawn = rng.choice(len(group), wanted, replace=fewer, p=weights / weights.sum())
         return tuple(group[i] for i in drawn)
 
