@@ -191,8 +191,9 @@ class Call:
 def manager_for(*, this_computer: bool) -> Any:
     """The ``QNetworkAccessManager`` of all requests to this computer, or of all others.
 
-    It lives as long as the application: one that went with its client would be deleted inside a
-    signal of its own reply, and with it every request that is still under way.
+    It lives until the application quits: one that went with its client would be deleted inside a
+    signal of its own reply, and with it every request that is still under way. Left to the
+    application's destructor it would outlive Python and Qt's own clean-up.
 
     Args:
         this_computer: goes past any proxy.
@@ -200,11 +201,20 @@ def manager_for(*, this_computer: bool) -> Any:
     if this_computer not in _managers:
         import slicer  # noqa: PLC0415 (this module is also looked at outside Slicer)
 
+        if not _managers:
+            slicer.app.connect("aboutToQuit()", _end_managers)
         manager = qt.QNetworkAccessManager(slicer.app)
         if this_computer:
             manager.setProxy(qt.QNetworkProxy(qt.QNetworkProxy.NoProxy))
         _managers[this_computer] = manager
     return _managers[this_computer]
+
+
+def _end_managers() -> None:
+    managers = list(_managers.values())
+    _managers.clear()
+    for manager in managers:
+        manager.deleteLater()  # Qt does it before the application is gone
 
 
 def json_of(body: bytes) -> Any:
