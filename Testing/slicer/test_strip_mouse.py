@@ -117,6 +117,22 @@ def test_a_point_under_the_strip_can_still_be_grasped(
     assert scene.node("Red").GetSliceOffset() != offset
 
 
+def test_a_handle_that_moves_slices_can_be_grasped_under_the_strip(
+    application: Any, scene: Scene, planted: Planted
+) -> None:
+    display = application.scene.GetFirstNodeByClass("vtkMRMLSliceDisplayNode")
+    before = scene.manager.current_index()
+    cell = scene.manager.strip_in("Red").cell_middle(planted.index)
+    mouse = scene.manager.strip_in("Red")._mouse
+    assert before != planted.index
+    display.SetActiveComponent(display.ComponentTranslateSingleIntersectingSliceHandle, 0)
+    assert mouse._on_other()
+    display.SetActiveComponent(display.ComponentSliceIntersection, 0)  # a mere line
+    assert not mouse._on_other()
+    scene.click("Red", cell)
+    assert scene.manager.current_index() == planted.index
+
+
 def test_dragging_along_the_strip_goes_from_slice_to_slice(
     application: Any, scene: Scene, planted: Planted
 ) -> None:

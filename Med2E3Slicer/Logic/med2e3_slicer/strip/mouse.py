@@ -2,7 +2,8 @@
 
 Knows the interactor and MRML's interaction modes. A press on a cell and its release are kept from
 the view's other tools. In Place mode everything passes, also a press that begins elsewhere, and one
-on a markup that lies under the strip. Does not know where cells are.
+on a markup, or on a handle that moves the slices, that lies under the strip. Does not know where
+cells are.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Mouse(Generic[Target]):
 
     def _pressed(self, _caller: object, event: str) -> None:
         cell = self._cell_here()
-        if cell is None or self.lets_pass() or self._on_markup():
+        if cell is None or self.lets_pass() or self._on_other():
             self._others_button = True
             self._hover(None)
             return
@@ -104,16 +105,19 @@ class Mouse(Generic[Target]):
     def _keep(self, event: str) -> None:
         self._interactor.GetCommand(self._tags[event]).SetAbortFlag(1)
 
-    def _on_markup(self) -> bool:
+    def _on_other(self) -> bool:
+        """Whether Slicer has something under the mouse that a person can grasp."""
+        return any(map(_is_under_mouse, self._displays("vtkMRMLMarkupsDisplayNode"))) or any(
+            map(_is_held_ready, self._displays("vtkMRMLSliceDisplayNode"))
+        )
+
+    def _displays(self, class_name: str) -> list[Any]:
         scene = self._slice_logic.GetMRMLScene()
         if scene is None:
-            return False
-        displays = scene.GetNodesByClass("vtkMRMLMarkupsDisplayNode")
+            return []
+        displays = scene.GetNodesByClass(class_name)
         displays.UnRegister(None)
-        return any(
-            _is_under_mouse(displays.GetItemAsObject(number))
-            for number in range(displays.GetNumberOfItems())
-        )
+        return [displays.GetItemAsObject(number) for number in range(displays.GetNumberOfItems())]
 
 
 def _is_under_mouse(display: Any) -> bool:
@@ -125,3 +129,9 @@ def _is_under_mouse(display: Any) -> bool:
         and markup is not None
         and markup.GetNumberOfControlPoints()
     )
+
+
+def _is_held_ready(display: Any) -> bool:
+    """Whether a handle is under the mouse that moves or turns intersecting slices."""
+    nothing = (display.ComponentNone, display.ComponentSliceIntersection)  # the latter: a line
+    return display.GetActiveComponentType() not in nothing
