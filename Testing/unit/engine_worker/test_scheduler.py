@@ -61,7 +61,9 @@ class Log:
 
 
 @pytest.fixture
-def fresh(session: Session) -> Iterator[Session]:
+def fresh(session: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    """It remembers nothing, and no answer ends before its longest."""
+    monkeypatch.setattr(session.model.generation_config, "eos_token_id", -1)
     session.forget()
     yield session
     session.forget()
@@ -178,7 +180,12 @@ def test_more_clients_than_places_share_them(fresh: Session) -> None:
 def test_what_does_not_fit_into_the_memory_waits(
     fresh: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    two_answers = 2.5 * 470 * scheduler.bytes_per_token(fresh.model)
+    first = Log(fresh)
+    first.add("first", "x", LONG)
+    while not (placed := first.scheduler._placed()):
+        first.step()
+    length = placed[0].answer.max_length
+    two_answers = 2.5 * length * scheduler.bytes_per_token(fresh.model)
     monkeypatch.setattr(
         scheduler, "room_in_bytes", lambda _: int(two_answers) - log.scheduler._batch.num_bytes
     )

@@ -112,7 +112,8 @@ def test_two_processes_learn_what_one_with_the_whole_batch_learns(
     assert set(one) == set(two)
     assert sum(float(g.abs().sum()) for n, g in one.items() if n != "loss") > 0.1
     for name, expected in one.items():
-        torch.testing.assert_close(two[name], expected, rtol=1e-4, atol=1e-6, msg=name)
+        rounding = 1e-6 * max(1.0, float(expected.abs().max()))  # sums in another order
+        torch.testing.assert_close(two[name], expected, rtol=1e-4, atol=rounding, msg=name)
 
 
 def test_every_weight_but_an_unused_pooler_learns() -> None:
