@@ -111,6 +111,8 @@ class Stage:
             all of them.
         lora: adapters; None trains the parts themselves.
         layer_wise: learning rates of single parts, relative to ``learning_rate``.
+        muon: learning rate of hidden matrices under Muon, relative to ``learning_rate``; None
+            leaves all to the optimizer of ``arguments``, see :mod:`med2e3.training.muon`.
         arguments: of transformers' ``TrainingArguments``.
     """
 
@@ -130,6 +132,7 @@ class Stage:
     slices: int | None = None
     lora: Lora | None = None
     layer_wise: Mapping[str, float] = field(default_factory=dict)
+    muon: float | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -274,8 +277,9 @@ def _stage(values: Any) -> Stage:
         _check_words(stage.lora.parts, stage.train, f"a part that stage {name!r} trains")
     _check_words(tuple(stage.data.task_weights), TASKS, f"a task (stage {name!r})")
     data = stage.data
-    weights = (stage.grounding_weight, stage.answer_weight, stage.letter_weight or 0)
-    if min(*weights, *data.topic_weights.values(), *data.task_weights.values()) < 0:
+    single = (stage.grounding_weight, stage.answer_weight, stage.letter_weight, stage.muon)
+    weights = [*(w or 0 for w in single), *data.topic_weights.values(), *data.task_weights.values()]
+    if min(weights) < 0:
         raise InputError(f"A weight of stage {name!r} is below 0.")
     if kind == "dense":
         for part in stage.train:

@@ -104,6 +104,7 @@ def run_stage(stage: Stage, start: Path, data: Path, output: Path, *, seed: int)
         train_dataset=examples,
         data_collator=learner.collator,
         layer_wise=stage.layer_wise,
+        muon=stage.muon,
         **learner.options,
     )
     trainer.train(resume_from_checkpoint=_last_checkpoint(output))

@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from torch.utils.data import Sampler, SequentialSampler
 from transformers import Trainer
 
+from med2e3.errors import InputError
 from med2e3.training.losses import grounding_loss, weighted_answer_loss
+from med2e3.training.muon import MuonAdamW, hidden_matrices
 
 _BESIDE = "beside_adapters.safetensors"
 
@@ -28,33 +30,63 @@ class OrderedTrainer(Trainer):
     Args:
         layer_wise: learning rates of parts (first name of a parameter), relative to the
             recipe's.
+        muon: learning rate of hidden matrices with :class:`~med2e3.training.muon.MuonAdamW`,
+            relative to the recipe's; None leaves them to the library's optimizer.
         **kwargs: of ``Trainer``.
     """
 
-    def __init__(self, *, layer_wise: Mapping[str, float] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        layer_wise: Mapping[str, float] | None = None,
+        muon: float | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self._layer_wise = dict(layer_wise or {})
+        self._muon = muon
         self._parts: dict[str, list[Tensor]] = defaultdict(list)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         return SequentialSampler(train_dataset or self.train_dataset)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
-        """As the library's, with its own learning rate for each part named."""
-        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
-        if self._layer_wise and len(optimizer.param_groups) <= 2:
-            names = {id(p): _part(n) for n, p in (model or self.model).named_parameters()}
-            groups = []
-            for group in optimizer.param_groups:
-                split: dict[float, list[nn.Parameter]] = defaultdict(list)
-                for parameter in group["params"]:
-                    split[self._layer_wise.get(names.get(id(parameter), ""), 1.0)].append(parameter)
-                groups += [
-                    {**group, "params": params, "lr": group["lr"] * factor}
-                    for factor, params in split.items()
-                ]
-            optimizer.param_groups[:] = groups
-        return optimizer
+        """As the library's, with Muon where it is asked for, and a learning rate for each part.
+
+        Raises:
+            InputError: for Muon where weights are sharded.
+        """
+        if self.optimizer is not None or (self._muon is None and not self._layer_wise):
+            made: torch.optim.Optimizer = super().create_optimizer(model)
+            return made
+        if self._muon is not None and (self.is_deepspeed_enabled or self.is_fsdp_enabled):
+            raise InputError(
+                "Muon needs whole matrices, and this run shards them over processes.",
+                hint="Leave 'muon' out of the recipe's stage, or train without DeepSpeed and FSDP.",
+            )
+        module = model or self.model
+        made = super().create_optimizer(model)
+        groups = self._groups(made, module)
+        if self._muon is not None:
+            made = self.optimizer = MuonAdamW(groups)
+        else:
+            made.param_groups[:] = groups
+        return made
+
+    def _groups(self, made: torch.optim.Optimizer, module: nn.Module) -> list[dict[str, Any]]:
+        """The optimizer's groups of parameters, split where learning rates or methods differ."""
+        names = {id(p): _part(n) for n, p in module.named_parameters()}
+        matrices = set() if self._muon is None else set(map(id, hidden_matrices(module)))
+        groups = []
+        for group in made.param_groups:
+            split: dict[tuple[float, bool], list[nn.Parameter]] = defaultdict(list)
+            for parameter in group["params"]:
+                factor = self._layer_wise.get(names.get(id(parameter), ""), 1.0)
+                split[factor, id(parameter) in matrices].append(parameter)
+            for (factor, orthogonal), params in split.items():
+                rate = group["lr"] * factor * ((self._muon or 1.0) if orthogonal else 1.0)
+                groups.append({**group, "params": params, "lr": rate, "orthogonal": orthogonal})
+        return groups
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """As the library's, which keeps adapters only: also the parts that learn beside them."""
