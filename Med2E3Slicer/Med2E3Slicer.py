@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import slicer
+import vtk
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
@@ -105,6 +106,9 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(scene, scene.StartCloseEvent, self.on_scene_closes)
         self.addObserver(scene, scene.EndCloseEvent, self.on_scene_changed)
         self.addObserver(scene, scene.EndImportEvent, self.on_scene_changed)
+        selection = slicer.app.applicationLogic().GetSelectionNode()
+        if selection is not None:
+            self.addObserver(selection, vtk.vtkCommand.ModifiedEvent, self.on_selection_changed)
         self.open_parameters()
 
     def enter(self):
@@ -170,6 +174,13 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.panel is not None:
             self.open_parameters()
             self.panel.scene_changed()
+
+    def on_selection_changed(self, _caller, _event):
+        """Slicer shows another volume, such as one just loaded; meant where none is chosen yet."""
+        if self.panel is None or self.panel.volume is not None or not self.parent.isEntered:
+            return
+        if not (slicer.mrmlScene.IsClosing() or slicer.mrmlScene.IsImporting()):  # their end tells
+            self.open_parameters()
 
 
 class Med2E3SlicerLogic(ScriptedLoadableModuleLogic):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,21 @@ def test_slicers_own_python_is_ended_behind_its_launcher(application, start):
     process.kill()
     assert ends == [None]
     until(application, lambda: not processes_of(group))
+
+
+def test_on_windows_the_system_ends_the_whole_tree(application, monkeypatch):
+    from med2e3_slicer.engine import tree
+
+    ran = []
+    monkeypatch.setattr(tree, "sys", types.SimpleNamespace(platform="win32"))
+    monkeypatch.setattr(tree.subprocess, "CREATE_NO_WINDOW", 0x08000000, raising=False)
+    monkeypatch.setattr(tree.subprocess, "run", lambda command, **_: ran.append(command))
+    monkeypatch.setenv("SYSTEMROOT", "C:/Windows")
+    tree.kill_tree(4711)
+    ((program, *arguments),) = ran
+    assert program.startswith("C:/Windows")  # never one that lies in the working folder
+    assert program.endswith("taskkill.exe")
+    assert arguments == ["/F", "/T", "/PID", "4711"]
 
 
 def test_what_outlives_a_crashed_engine_is_ended(application, start):

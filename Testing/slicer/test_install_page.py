@@ -162,3 +162,22 @@ def test_the_pytorch_extension_is_used_only_after_asking(application, page, logi
     assert call[1] == "--only-binary :all: tinylung>=1,<2"
     assert logic.python == Path(sys.executable)
     assert logic.changes == 1
+
+
+def test_a_pytorch_that_is_too_old_is_not_touched(application, page, logic, monkeypatch):
+    import importlib.metadata
+
+    utils = types.SimpleNamespace(torchInstalled=lambda: True)
+    extension = types.SimpleNamespace(PyTorchUtilsLogic=utils)
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", extension)
+    monkeypatch.setattr(application.slicer.modules, "pytorchutils", extension, raising=False)
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2.5.1+cu124")
+    from slicer import packaging
+
+    packaging.calls.clear()
+    page.set_up.recipe.requirements.write_text("torch>=2.6\n", encoding="utf-8")
+    application.dialogs.answer(application.qt.QMessageBox.Ok)
+    application.click(page.ui.pytorchButton)
+    assert "2.5.1+cu124" in page.ui.errorLabel.text
+    assert not packaging.calls
+    assert logic.python is None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
 
@@ -44,6 +46,34 @@ def test_a_volume_is_chosen_described_and_warned_of(application, panel):
     assert panel.ui.reportButton.enabled
     assert not panel.ui.askButton.enabled
     application.screenshot("panel-idle")
+
+
+def test_a_volume_that_is_loaded_is_chosen_where_none_is(application, panel):
+    """Dropping a file ends as here: the reader makes the new volume the one that is shown."""
+
+    def load(name):
+        volume = application.add_volume(name=name)
+        logic = application.app.applicationLogic()
+        logic.GetSelectionNode().SetActiveVolumeID(volume.GetID())
+        logic.PropagateVolumeSelection()
+        application.wait(30)
+        return volume
+
+    use_engine(application)
+    assert panel.volume is None
+    application.type(panel.ui.questionEdit, "Is there a lesion?")
+    first = load("first")
+    assert panel.volume is first
+    assert panel.ui.volumeSummaryLabel.text
+    assert panel.ui.reportButton.enabled
+    assert panel.question.text == "Is there a lesion?"
+    load("second")
+    assert panel.volume is first
+    application.scene.Clear(0)
+    application.wait(30)
+    assert panel.volume is None
+    third = load("third")
+    assert panel.volume is third
 
 
 def test_an_unusable_volume_is_refused_in_words(application, panel):
@@ -93,6 +123,24 @@ def test_closing_the_scene_leaves_nothing_of_it(application, panel):
     assert panel.ui.volumeSummaryLabel.text == ""
 
 
+def test_closing_the_scene_takes_an_unfinished_answer_away(application, panel, monkeypatch):
+    use_engine(application)
+    choose(application, panel, application.add_volume())
+    asked, stopped = [], []
+    monkeypatch.setattr(panel._parts.asking, "ask", lambda *order: asked.append(order))
+    monkeypatch.setattr(panel._parts.asking, "stop", lambda: stopped.append(1))
+    application.click(panel.ui.reportButton)
+    panel.presenter.wrote("There is no")
+    assert panel.ui.answerEdit.toPlainText() == "There is no"
+    application.scene.Clear(0)
+    application.wait(30)
+    assert asked
+    assert stopped
+    assert not panel.presenter.state.busy
+    assert panel.ui.answerEmptyLabel.isVisible()
+    assert not panel.ui.answerFrame.isVisible()
+
+
 def test_reload_drops_the_packages_and_opens_again(application, panel):
     first = panel
     application.problems.take()
@@ -113,6 +161,31 @@ def test_it_survives_without_main_window_and_with_a_second_scene(application):
             made.enter()
             made.exit()
     close_panel(application)
+
+
+def test_nothing_of_it_lives_on_when_it_is_unloaded(application):
+    """What Python keeps of VTK when Slicer quits, VTK's leak check counts as lost."""
+    from med2e3.asking import Question
+    from med2e3_slicer.panel.selftest import add_exchange
+
+    panel = open_panel(application)
+    volume = application.add_volume()
+    choose(application, panel, volume)
+    panel.exchanges.choose(add_exchange(volume, Question("Why?"), "because").key)
+    panel.views.set_plot(True)
+    application.process()
+    display, logic = panel._parts.display, widget(application).logic.med2e3
+    strip = display.strips.strip_in("Red")
+    kept = (
+        panel, logic, logic.store, logic.store._watch, display, display.strips, strip,
+        strip._mouse, strip._sheet._shapes, display.plot, display.plot.chart, display._pane,
+    )  # fmt: skip
+    left = [weakref.ref(each) for each in kept]
+    del panel, display, logic, strip, kept
+    close_panel(application)
+    application.wait(30)
+    gc.collect()
+    assert [each() for each in left if each() is not None] == []
 
 
 def test_the_self_test_of_the_application_passes(application, panel):

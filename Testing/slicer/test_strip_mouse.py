@@ -85,7 +85,9 @@ def test_a_press_elsewhere_that_ends_on_the_strip_is_not_the_strips(
     x, y = scene.manager.strip_in("Red").cell_middle(planted.index)
     seen: list[str] = []
     tag = canvas.interactor().AddObserver(
-        "LeftButtonReleaseEvent", lambda *_: seen.append("released"), 9.0
+        "LeftButtonReleaseEvent",
+        lambda *_: seen.append("released"),
+        0.25,  # after the strip
     )
     offset = scene.node("Red").GetSliceOffset()
     application.press(canvas, 150, 200)
@@ -131,6 +133,57 @@ def test_a_handle_that_moves_slices_can_be_grasped_under_the_strip(
     assert not mouse._on_other()
     scene.click("Red", cell)
     assert scene.manager.current_index() == planted.index
+
+
+def test_a_handle_of_a_transform_can_be_grasped_under_the_strip(
+    application: Any, scene: Scene, planted: Planted
+) -> None:
+    strip = scene.manager.strip_in("Red")
+    x, y = strip.cell_middle(planted.index)
+    xy_to_ras = scene.node("Red").GetXYToRAS()
+    point = [xy_to_ras.MultiplyPoint([x, y, 0, 1])[axis] for axis in range(3)]
+    transform = application.scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+    transform.SetCenterOfTransformation(point)
+    transform.CreateDefaultDisplayNodes()
+    display = transform.GetDisplayNode()
+    display.SetEditorVisibility(True)
+    display.SetEditorSliceIntersectionVisibility(True)
+    scene.draw()
+    before = scene.node("Red").GetSliceOffset()
+    scene.click("Red", (x, y))
+    assert display.GetActiveInteractionType() > 0
+    assert scene.node("Red").GetSliceOffset() == before
+    display.SetEditorVisibility(False)
+    scene.click("Red", (x, y))
+    assert scene.manager.current_index() == planted.index
+
+
+def test_an_effect_of_the_segment_editor_comes_before_the_strip(
+    application: Any, scene: Scene, planted: Planted
+) -> None:
+    """It takes presses with priority 1, and leaves to others those that it has no use for."""
+    interactor = scene.canvas("Red").interactor()
+    painted: list[str] = []
+    tags: dict[str, int] = {}
+    paints = True
+
+    def effect(_caller: object, event: str) -> None:
+        if paints:
+            painted.append(event)
+            interactor.GetCommand(tags[event]).SetAbortFlag(1)
+
+    for event in ("LeftButtonPressEvent", "LeftButtonReleaseEvent"):
+        tags[event] = interactor.AddObserver(event, effect, 1.0)
+    cell = scene.manager.strip_in("Red").cell_middle(planted.index)
+    before = scene.node("Red").GetSliceOffset()
+    scene.click("Red", cell)
+    assert painted == ["LeftButtonPressEvent", "LeftButtonReleaseEvent"]
+    assert scene.node("Red").GetSliceOffset() == before
+    paints = False
+    scene.click("Red", cell)
+    assert scene.manager.current_index() == planted.index
+    for tag in tags.values():
+        interactor.RemoveObserver(tag)
 
 
 def test_dragging_along_the_strip_goes_from_slice_to_slice(

@@ -3,8 +3,9 @@
 Knows process groups (Linux, macOS), which process started which, and ``taskkill`` (Windows); does
 not know what the process is.
 
-Slicer's own Python is started by a launcher, so the child that leads its own group may be a child
-of the child.
+Slicer's own Python, and that of an environment on Windows, is started by a launcher that waits for
+it: the child that leads its own group may be a child of the child. ``taskkill`` finds it as long as
+the launcher runs; when somebody else ended that, the input of what it leaves is closed.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def kill_tree(pid: int) -> None:
     if sys.platform == "win32":
         with suppress(OSError, subprocess.SubprocessError):
             subprocess.run(
-                ["taskkill", "/F", "/T", "/PID", str(pid)],
+                [_taskkill(), "/F", "/T", "/PID", str(pid)],
                 check=False,
                 capture_output=True,
                 timeout=5,
@@ -60,6 +61,11 @@ def kill_group(pid: int) -> bool:
     except (ProcessLookupError, PermissionError):
         return False
     return True
+
+
+def _taskkill() -> str:
+    """The system's own program: by its name alone, one in the working folder would be taken."""
+    return str(Path(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32", "taskkill.exe"))
 
 
 def _descendants(pid: int) -> list[int]:

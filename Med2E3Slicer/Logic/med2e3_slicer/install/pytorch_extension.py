@@ -7,6 +7,7 @@ all extensions share, so whoever calls it has asked before; nothing here runs by
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import re
 from pathlib import Path
 from typing import Any
@@ -72,9 +73,10 @@ class PyTorchExtension:
 
     def _install_torch(self) -> None:
         logic_class: Any = importlib.import_module("PyTorchUtils").PyTorchUtilsLogic
-        if logic_class.torchInstalled():
-            return
         torch = next(line for line in self._lines() if _name(line) == "torch")
+        if logic_class.torchInstalled():
+            _check_version(torch)
+            return
         installed = logic_class().installTorch(
             askConfirmation=False, torchVersionRequirement=torch.removeprefix("torch")
         )
@@ -84,6 +86,30 @@ class PyTorchExtension:
     def _lines(self) -> list[str]:
         text = self._recipe.requirements.read_text(encoding="utf-8")
         return [line.strip() for line in text.splitlines() if line.strip() and line[0] != "#"]
+
+
+def _check_version(requirement: str) -> None:
+    """Refuse a PyTorch that is there already and does not fit; others may need the one there is.
+
+    Raises:
+        InstallError: it is another version than the engine needs.
+    """
+    try:
+        from packaging.requirements import Requirement  # noqa: PLC0415
+    except ImportError:  # Slicer's Python has it; should it not, the engine itself will tell
+        return
+    wanted = Requirement(requirement)
+    there = importlib.metadata.version(wanted.name)
+    if not wanted.specifier.contains(there, prereleases=True):
+        raise InstallError(
+            _("Slicer's Python has PyTorch {there}; the engine needs {wanted}.").format(
+                there=there, wanted=requirement
+            ),
+            hint=_(
+                "Replace it in the module PyTorch Utils, or install the engine with an "
+                "environment of its own."
+            ),
+        )
 
 
 def _name(requirement: str) -> str:

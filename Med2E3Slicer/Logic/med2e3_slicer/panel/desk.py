@@ -43,7 +43,7 @@ class SlicerDesk:
 
     def copy(self, text: str) -> None:
         """Put text on the clipboard."""
-        qt.QApplication.clipboard().setText(text)
+        slicer.app.clipboard().setText(text)
 
     def say(self, text: str) -> None:
         """A short sentence in the status bar."""

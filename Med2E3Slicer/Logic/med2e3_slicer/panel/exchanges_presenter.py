@@ -146,6 +146,11 @@ class ExchangesPresenter:
         self._answer.clear()
         self._display.clear()
 
+    def forget(self) -> None:
+        """The scene goes away: show nothing of it, also not the beginning of an answer."""
+        self._draft = None
+        self.leave()
+
     def remove(self) -> None:
         """Delete the shown exchange after asking."""
         stored = self._current

@@ -103,7 +103,7 @@ class Panel:
     def scene_closes(self) -> None:
         """Nothing of the scene is to be touched any more."""
         self.presenter.abandon()
-        self._parts.display.clear()
+        self.exchanges.forget()
         self.set_scene_parameters(None)
 
     def scene_changed(self) -> None:

@@ -5,6 +5,8 @@ Knows how to look at the panel and the scene; needs no engine, no network and no
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,9 @@ from med2e3.notice import NOTICE
 from med2e3.record import Exchange, ModelRecord, VolumeRecord, build_exchange
 from med2e3_slicer.records import ExchangeStore, StoredExchange
 from med2e3_slicer.volumes import copy_volume, make_model_input
+
+#: what follows in the event loop has happened by then
+_PATIENCE_S = 5.0
 
 
 def add_volume(shape: tuple[int, int, int] = (48, 64, 64)) -> Any:
@@ -59,7 +64,7 @@ def test_volume_is_examined(case: Any) -> None:
     """A chosen volume is described, and its warnings are shown."""
     panel, volume = _panel(), add_volume()
     panel.ui.inputSelector.setCurrentNode(volume)
-    slicer.app.processEvents()
+    _let_happen(lambda: panel.presenter.state.has_volume and panel.ui.volumeSummaryLabel.text)
     case.assertIn("64 × 64 × 48", panel.ui.volumeSummaryLabel.text)
     case.assertTrue(panel.presenter.state.has_volume)
 
@@ -88,6 +93,13 @@ def test_closing_the_scene_empties_the_panel(case: Any) -> None:
     case.assertEqual(panel.ui.exchangesList.count, 0)
     case.assertIsNone(panel.volume)
     case.assertIsNone(panel.exchanges.current)
+
+
+def _let_happen(done: Callable[[], Any]) -> None:
+    """Let the event loop run until something is so, for a few seconds at most."""
+    end = time.monotonic() + _PATIENCE_S
+    while not done() and time.monotonic() < end:
+        slicer.app.processEvents()
 
 
 def _panel() -> Any:

@@ -1,9 +1,10 @@
 """Which events of a view belong to a strip: the clicks on its cells, and no others.
 
 Knows the interactor and MRML's interaction modes. A press on a cell and its release are kept from
-the view's other tools. In Place mode everything passes, also a press that begins elsewhere, and one
-on a markup, or on a handle that moves the slices, that lies under the strip. Does not know where
-cells are.
+the view's own tools. In Place mode everything passes, also a press that begins elsewhere, and one
+on a markup, or on a handle that moves slices or a transform, that lies under the strip. A tool that
+asks for the mouse before the view's own, as an effect of the Segment Editor does while it is
+active, comes before the strip, too. Does not know where cells are.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Any, Generic, TypeVar
 
 Target = TypeVar("Target")
 
-#: above the view's own tools, which wait with priority 0
-PRIORITY = 10.0
+#: above the view's own tools, which wait with priority 0, and below the Segment Editor with its 1
+PRIORITY = 0.5
 
 
 class Mouse(Generic[Target]):
@@ -64,8 +65,8 @@ class Mouse(Generic[Target]):
 
     def lets_pass(self) -> bool:
         """Whether clicks on the strip are meant for what lies under it (Place mode)."""
-        scene = self._slice_logic.GetMRMLScene()
-        node = scene and scene.GetFirstNodeByClass("vtkMRMLInteractionNode")
+        view = self._slice_logic.GetSliceNode()
+        node = view and view.GetInteractionNode()
         return bool(node) and node.GetCurrentInteractionMode() == node.Place
 
     def _pressed(self, _caller: object, event: str) -> None:
@@ -107,8 +108,10 @@ class Mouse(Generic[Target]):
 
     def _on_other(self) -> bool:
         """Whether Slicer has something under the mouse that a person can grasp."""
-        return any(map(_is_under_mouse, self._displays("vtkMRMLMarkupsDisplayNode"))) or any(
-            map(_is_held_ready, self._displays("vtkMRMLSliceDisplayNode"))
+        return any(
+            is_grasped(display)
+            for class_name, is_grasped in _GRASPED.items()
+            for display in self._displays(class_name)
         )
 
     def _displays(self, class_name: str) -> list[Any]:
@@ -135,3 +138,21 @@ def _is_held_ready(display: Any) -> bool:
     """Whether a handle is under the mouse that moves or turns intersecting slices."""
     nothing = (display.ComponentNone, display.ComponentSliceIntersection)  # the latter: a line
     return display.GetActiveComponentType() not in nothing
+
+
+def _is_handle_ready(display: Any) -> bool:
+    """Whether a handle is under the mouse that moves, turns or scales by a transform."""
+    # below 1 there is none; a display node remembers its active handle also when it is hidden
+    return bool(
+        display.GetActiveInteractionType() > 0
+        and display.GetEditorVisibility()
+        and display.GetEditorSliceIntersectionVisibility()
+    )
+
+
+#: display nodes that know what of theirs is under the mouse
+_GRASPED = {
+    "vtkMRMLMarkupsDisplayNode": _is_under_mouse,
+    "vtkMRMLSliceDisplayNode": _is_held_ready,
+    "vtkMRMLTransformDisplayNode": _is_handle_ready,
+}

@@ -26,6 +26,7 @@ MANAGERS = (
     "vtkMRMLMarkupsDisplayableManager",
     "vtkMRMLSegmentationsDisplayableManager2D",
     "vtkMRMLTransformsDisplayableManager2D",
+    "vtkMRMLLinearTransformsDisplayableManager",
 )
 
 
