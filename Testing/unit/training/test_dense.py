@@ -134,3 +134,32 @@ def test_connectors_learn_what_the_language_model_is_to_read(
         assert any(p.grad is not None and p.grad.any() for p in getattr(model, part).parameters())
     alone = DensePretraining(model, 3, {"plane": ["a"]}, torch.ones(3))
     assert not alone.connectors
+
+
+@pytest.mark.parametrize("encoder", ["vision_2d", "vision_3d"])
+def test_tokens_get_the_size_that_the_language_model_expects(encoder: str) -> None:
+    """Mean 0, variance 1 all together, each still what it was but for size and place."""
+    torch.manual_seed(0)
+    model = Med2E3ForConditionalGeneration(small_config(50, 50))
+    connector = encoder.replace("vision", "connector")
+    dense = DensePretraining(model, 3, {}, torch.ones(3), train=[encoder, connector])
+    for layer in (getattr(model, connector).linear_1, getattr(model, connector).linear_2):
+        torch.nn.init.normal_(layer.weight)
+        torch.nn.init.normal_(layer.bias)
+    volumes = torch.rand(3, 1, 32, 64, 64)
+
+    def tokens() -> torch.Tensor:
+        with torch.no_grad():
+            seen = model.encode_volume(volumes)
+        found = seen.features_2d if encoder == "vision_2d" else seen.features_3d
+        assert found is not None
+        return found.flatten(0, -2)
+
+    before = tokens()
+    dense.standardize(volumes)
+    after = tokens()
+    assert after.mean(dim=0).abs().max() < 1e-3
+    assert after.square().mean().item() == pytest.approx(1, abs=1e-3)
+    centred = before - before.mean(dim=0)
+    size = centred.square().mean().sqrt()
+    torch.testing.assert_close(after, centred / size, rtol=1e-3, atol=1e-3)

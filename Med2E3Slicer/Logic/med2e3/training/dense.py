@@ -147,11 +147,8 @@ class DensePretraining(nn.Module):
             if name in self.connectors:
                 if name == "vision_3d":
                     pool = self.config.pool_size
-                    features_read = pool_patches(features, cells, pool)
                     present, known = pooled_presence(present, known, cells, pool)
-                else:
-                    features_read = features
-                tokens = self.connectors[name](features_read)
+                tokens = self._tokens(name, features, cells)
                 patch_losses.append(self._cost(self.token_heads[name](tokens), present, known))
             volume = self.volume_heads[name](features.mean(dim=1))
             parts = volume.split(self.sizes, dim=-1)
@@ -161,6 +158,33 @@ class DensePretraining(nn.Module):
         patch = torch.stack(patch_losses).mean()
         whole = torch.stack(volume_losses).mean() if volume_losses else patch.new_zeros(())
         return DenseOutput(loss=10 * patch + whole, patch_loss=patch, volume_loss=whole)
+
+    @torch.no_grad()
+    def standardize(self, pixel_values: Tensor) -> None:
+        """Let the connectors' tokens have mean 0 and, all together, variance 1.
+
+        Their size means nothing to the heads here, and grew to a hundred times that of the words'
+        embeddings: what attention adds to such a token is lost.  Folded into their last layer.
+
+        Args:
+            pixel_values: (V, 1, N, H, W), of some volumes.
+        """
+        for name, connector in self.connectors.items():
+            encoder = self.encoders[name]
+            one_by_one = [self._features(name, encoder, volume) for volume in pixel_values.split(1)]
+            tokens = torch.cat([self._tokens(name, *found)[0] for found in one_by_one])
+            mean = tokens.mean(dim=0)
+            size = (tokens - mean).square().mean().sqrt().clamp_min(torch.finfo(mean.dtype).eps)
+            layer = connector.linear_2
+            layer.weight.div_(size)
+            layer.bias.sub_(mean).div_(size)
+
+    def _tokens(self, name: str, features: Tensor, cells: tuple[int, int, int]) -> Tensor:
+        """(V, tokens, width of the language model) from an encoder's patches."""
+        if name == "vision_3d":
+            features = pool_patches(features, cells, self.config.pool_size)
+        tokens: Tensor = self.connectors[name](features)
+        return tokens
 
     def _cost(self, logits: Tensor, present: Tensor, known: Tensor) -> Tensor:
         weights = known * (1 + present * (self.label_weights - 1))

@@ -26,7 +26,7 @@ from med2e3.errors import InputError
 from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
 from med2e3.model.clip3d import M3DClipConfig, M3DClipModel
 from med2e3.session.devices import multiplies_bfloat16_fast
-from med2e3.training.collate import Collator, ReadingCollator
+from med2e3.training.collate import Collator, ReadingCollator, stack_voxels
 from med2e3.training.contrastive import ContrastiveCollator
 from med2e3.training.dense import DenseCollator, DensePretraining
 from med2e3.training.examples import Examples
@@ -42,6 +42,8 @@ CLIP = "clip"
 #: what was logged on the way: losses, learning rates
 HISTORY = "history.json"
 _CHECKPOINTS = "checkpoints"
+#: volumes of which the size of connectors' tokens is measured
+_STANDARD = 32
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,9 @@ def run_stage(stage: Stage, start: Path, data: Path, output: Path, *, seed: int)
             model, processor = _load(start, stage, seed)
             learner = _learner(stage, model, processor, store)
             learner.module.load_state_dict(whole)
+        if isinstance(learner.module, DensePretraining):
+            some = [examples[i] for i in range(min(_STANDARD, len(examples)))]
+            learner.module.standardize(stack_voxels(some).to(model.device))
         write_text(output / HISTORY, json.dumps(trainer.state.log_history, indent=1) + "\n")
         _write(stage, learner, model, processor, output)
     trainer.accelerator.wait_for_everyone()
