@@ -1,4 +1,4 @@
-"""Run every benchmark, one after the other, and write all figures into one JSON file::
+"""Run the benchmarks of speed, one after the other, and write all figures into one JSON file::
 
     python Testing/benchmarks/run.py --json benchmarks.json
 
@@ -36,6 +36,8 @@ def main() -> None:
     arguments = parser.parse_args()
     measured = {
         "preprocessing": figures("preprocessing.py"),
+        "strip": figures("strip.py"),
+        "batching": figures("batching.py"),
         "full_size": figures("full_size.py", *arguments.full_size),
     }
     arguments.json.write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
