@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from fixtures.miniature import stage, write_recipe
 from med2e3.data import VolumeStore
+from med2e3.model import Med2E3ForConditionalGeneration
 from med2e3.training import run, stages
 from med2e3.training.recipe import Recipe, load_recipe
 
@@ -54,6 +56,30 @@ def test_what_there_is_no_data_for_is_not_measured(
     run._measure(recipe, tmp_path / "run", tmp_path, data, said.append)
     assert measured == ["test"]
     assert said[-1] == "The training data have no volumes in the split test-real: not measured"
+
+
+@pytest.mark.parametrize("standard", [True, False])
+def test_a_dense_stage_leaves_tokens_of_standard_size_where_it_is_asked_to(
+    standard: bool, tmp_path: Path, tiny_store: VolumeStore
+) -> None:
+    path = write_recipe(
+        tmp_path / "recipe.yaml",
+        stage(
+            "dense", epochs=1, batch=4, rate=1e-3, attributes=["level"], standard_tokens=standard,
+            train=["vision_2d", "vision_3d", "connector_2d", "connector_3d"],
+            data={"augmentation": "none"},
+        ),
+    )  # fmt: skip
+    folder = run.train(load_recipe(path), tmp_path / "run", data=tiny_store.root, say=str)
+    model = Med2E3ForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    keys = [key for key, entry in tiny_store.entries.items() if entry.split == "train"]
+    voxels = torch.from_numpy(np.stack([tiny_store.voxels(key) for key in keys])).unsqueeze(1)
+    with torch.no_grad():
+        seen = model.encode_volume(voxels)
+    for tokens in (seen.features_2d, seen.features_3d):
+        assert tokens is not None
+        variance = tokens.square().mean().item()
+        assert (variance == pytest.approx(1, rel=0.05)) is standard
 
 
 @pytest.mark.skipif(torch.accelerator.is_available(), reason="an accelerator has bfloat16")

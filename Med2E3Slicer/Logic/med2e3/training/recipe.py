@@ -107,6 +107,8 @@ class Stage:
         attributes: of whole volumes that a ``dense`` stage learns.
         finding_weights: how much patches that hold a label count in a ``dense`` stage, by the
             label's name.
+        standard_tokens: whether connectors leave a ``dense`` stage with tokens of mean 0 and
+            variance 1.
         slices: of each volume that the 2D encoder of a ``dense`` stage sees at a time; None means
             all of them.
         lora: adapters; None trains the parts themselves.
@@ -129,6 +131,7 @@ class Stage:
     letter_weight: float | None = None
     attributes: tuple[str, ...] = ("plane", "phase", "region")
     finding_weights: Mapping[str, float] = field(default_factory=dict)
+    standard_tokens: bool = False
     slices: int | None = None
     lora: Lora | None = None
     layer_wise: Mapping[str, float] = field(default_factory=dict)

@@ -116,7 +116,7 @@ def run_stage(stage: Stage, start: Path, data: Path, output: Path, *, seed: int)
             model, processor = _load(start, stage, seed)
             learner = _learner(stage, model, processor, store)
             learner.module.load_state_dict(whole)
-        if isinstance(learner.module, DensePretraining):
+        if stage.standard_tokens and isinstance(learner.module, DensePretraining):
             some = [examples[i] for i in range(min(_STANDARD, len(examples)))]
             learner.module.standardize(stack_voxels(some).to(model.device))
         write_text(output / HISTORY, json.dumps(trainer.state.log_history, indent=1) + "\n")
