@@ -176,6 +176,7 @@ class DensePretraining(nn.Module):
             mean = tokens.mean(dim=0)
             size = (tokens - mean).square().mean().sqrt().clamp_min(torch.finfo(mean.dtype).eps)
             layer = connector.linear_2
+            assert isinstance(layer, nn.Linear)
             layer.weight.div_(size)
             layer.bias.sub_(mean).div_(size)
 

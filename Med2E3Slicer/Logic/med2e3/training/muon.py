@@ -68,7 +68,8 @@ class MuonAdamW(torch.optim.AdamW):
             state["step"] = torch.zeros(())  # AdamW expects one in every state
         state["step"] += 1
         state["momentum"].lerp_(matrix.grad, 1 - _MOMENTUM)
-        return matrix.grad.lerp(state["momentum"], _MOMENTUM)
+        direction: Tensor = matrix.grad.lerp(state["momentum"], _MOMENTUM)
+        return direction
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
@@ -88,10 +89,11 @@ def orthogonal(matrices: Tensor) -> Tensor:
     for _ in range(_REPETITIONS):
         gram = x @ x.mT
         x = a * x + torch.baddbmm(gram, gram, gram, beta=b, alpha=c) @ x
-    return x.mT if tall else x
+    made: Tensor = x.mT if tall else x
+    return made
 
 
-def hidden_matrices(module: nn.Module) -> Iterator[nn.Parameter]:
+def hidden_matrices(module: nn.Module) -> Iterator[Tensor]:
     """The weights of linear layers between what comes in and what is read off.
 
     Embeddings, heads and scores are left to AdamW, as Muon's authors advise.

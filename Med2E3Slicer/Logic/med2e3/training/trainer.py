@@ -35,6 +35,8 @@ class OrderedTrainer(Trainer):
         **kwargs: of ``Trainer``.
     """
 
+    optimizer: torch.optim.Optimizer | None
+
     def __init__(
         self,
         *,
