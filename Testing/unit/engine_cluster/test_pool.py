@@ -16,7 +16,7 @@ from med2e3.engine.backend import Job, LoadedModel, State
 from med2e3.engine.cluster.pool import PoolBackend
 from med2e3.engine.worker import wire
 from med2e3.errors import EngineCrashedError, InputError, Med2E3Error
-from med2e3.protocol import EngineUnreachable, UnknownVolume
+from med2e3.protocol import EngineUnreachable, ModelNotReady, UnknownVolume
 from med2e3.record import ModelRecord
 
 SIZE = (2, 3, 3)
@@ -92,6 +92,9 @@ class PlayedLink:
 
     async def ask(self, job: Job) -> AsyncIterator[Event | Med2E3Error]:
         self.asked += 1
+        if self.model_state != "ready":
+            yield ModelNotReady("No model is loaded.")
+            return
         yield SCORES
         for number, token in enumerate(self.tokens):
             while number == self.pause_after and job.id not in self.cancelled:
@@ -178,6 +181,19 @@ def test_an_answer_goes_on_where_its_replica_was_lost(caplog: pytest.LogCaptureF
         log.removeHandler(caplog.handler)
     assert "replica 0 is lost" in caplog.messages
     assert VOLUME not in caplog.text
+
+
+def test_a_life_that_began_between_two_looks_and_has_no_model_yet_loses_no_question() -> None:
+    link = PlayedLink()
+
+    async def test(pool: PoolBackend) -> None:
+        await all_of(pool, job())
+        link.lose()
+        link.come_back()
+        assert (await all_of(pool, job(1)))[-1] == done(TOKENS)
+        assert link.asked == 3, "the new life was asked before its model was loaded, and after"
+
+    played([link], test)
 
 
 def test_another_answer_is_an_error_and_is_not_computed_to_its_end() -> None:

@@ -261,7 +261,8 @@ class PoolBackend:
         async with aclosing(outcomes):
             async for outcome in outcomes:
                 if isinstance(outcome, Med2E3Error):
-                    if isinstance(outcome, UnknownVolume):  # it began another life meanwhile
+                    if isinstance(outcome, UnknownVolume | ModelNotReady):
+                        # it began another life that was not looked at yet
                         return EngineUnreachable(outcome.sentence)
                     return outcome
                 pending.tell(outcome)
