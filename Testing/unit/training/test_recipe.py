@@ -62,6 +62,7 @@ def test_fields_are_changed_by_place_or_by_name(tmp_path: Path) -> None:
         ("stages.3.grounding_weight=-1", "below 0"),
         ("stages.3.letter_weight=-1", "below 0"),
         ("stages.3.muon=-1", "below 0"),
+        ("stages.0.standard_tokens=true", "no connector"),
         ("stages.3.data.task_weights={report: -1}", "below 0"),
         ("stages.3.data.topic_weights={plane: -1}", "below 0"),
         ("stages.3.data.task_weights={poem: 1}", "'poem' is not a task"),

@@ -284,6 +284,8 @@ def _stage(values: Any) -> Stage:
     weights = [*(w or 0 for w in single), *data.topic_weights.values(), *data.task_weights.values()]
     if min(weights) < 0:
         raise InputError(f"A weight of stage {name!r} is below 0.")
+    if stage.standard_tokens and not any(part.startswith("connector") for part in stage.train):
+        raise InputError(f"Stage {name!r} trains no connector whose tokens it could standardize.")
     if kind == "dense":
         for part in stage.train:
             if part.replace("connector", "vision") not in stage.train or not _is_dense(part):

@@ -86,7 +86,7 @@ class OrderedTrainer(Trainer):
                 factor = self._layer_wise.get(names.get(id(parameter), ""), 1.0)
                 split[factor, id(parameter) in matrices].append(parameter)
             for (factor, orthogonal), params in split.items():
-                rate = group["lr"] * factor * ((self._muon or 1.0) if orthogonal else 1.0)
+                rate = group["lr"] * factor * ((self._muon or 0.0) if orthogonal else 1.0)
                 groups.append({**group, "params": params, "lr": rate, "orthogonal": orthogonal})
         return groups
 
