@@ -34,6 +34,10 @@ _log = logging.getLogger(__name__)
 _GRACE_S = 0.5
 
 
+class _AnotherLife(EngineUnreachable):
+    """A replica was asked that had just begun anew; the question did it no harm."""
+
+
 class PoolBackend:
     """Answers with several replicas; every method is called on one event loop.
 
@@ -201,7 +205,7 @@ class PoolBackend:
             if not isinstance(error, EngineUnreachable | EngineCrashedError | DeviceLostError):
                 pending.tell(error)
                 return
-            pending.crashes += 1
+            pending.crashes += not isinstance(error, _AnotherLife)
             if pending.cancelled:
                 pending.end()
             elif pending.crashes >= MOST_LOSSES:
@@ -252,7 +256,7 @@ class PoolBackend:
             await asyncio.gather(passing, gone, return_exceptions=True)
 
     async def _pass_on(self, replica: KnownReplica, pending: Pending) -> Med2E3Error | None:
-        job = pending.job
+        job, life = pending.job, replica.life
         voxels = self._volumes.get(job.volume)
         if voxels is None:
             return no_volume()
@@ -261,8 +265,9 @@ class PoolBackend:
         async with aclosing(outcomes):
             async for outcome in outcomes:
                 if isinstance(outcome, Med2E3Error):
-                    if isinstance(outcome, UnknownVolume | ModelNotReady):
-                        # it began another life that was not looked at yet
+                    if isinstance(outcome, ModelNotReady):
+                        break
+                    if isinstance(outcome, UnknownVolume):  # it began another life meanwhile
                         return EngineUnreachable(outcome.sentence)
                     return outcome
                 pending.tell(outcome)
@@ -270,7 +275,11 @@ class PoolBackend:
                     if not isinstance(outcome, Done):  # it contradicts what was told
                         replica.link.cancel(job.id)
                     return None
-        return EngineUnreachable("A replica ended without an answer.")
+            else:
+                return EngineUnreachable("A replica ended without an answer.")
+        if replica.life == life:  # it began another one that was not looked at yet
+            self._replicas.lose(replica)
+        return _AnotherLife("A replica began anew and has no model yet.")
 
     def _end_all(self, why: Med2E3Error) -> None:
         for pending in self._jobs.values():

@@ -139,15 +139,16 @@ class Replicas:
                     said = await replica.link.state()
                 self._see(replica, said)
             except (TimeoutError, Med2E3Error):
-                self._lose(replica)
+                self.lose(replica)
             except Exception:
                 _log.exception("%s said what cannot be understood", replica.name)
-                self._lose(replica)
+                self.lose(replica)
             self._news.set()
             self._news = asyncio.Event()
             await asyncio.sleep(LOOKS_S)
 
-    def _lose(self, replica: KnownReplica) -> None:
+    def lose(self, replica: KnownReplica) -> None:
+        """What it had is lost; it is there again when it is next heard."""
         if replica.alive:
             replica.alive = False
             replica.losses += 1
@@ -159,7 +160,7 @@ class Replicas:
     def _see(self, replica: KnownReplica, said: dict[str, Any]) -> None:
         if said["life"] != replica.life:
             if replica.alive:  # it ended and was started between two looks
-                self._lose(replica)
+                self.lose(replica)
             replica.life, replica.wanted = said["life"], None
             replica.volumes.clear()
             replica.losses += replica.crashes
