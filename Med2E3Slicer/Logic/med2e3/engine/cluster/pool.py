@@ -239,13 +239,17 @@ class PoolBackend:
         """Ask one replica; returns the error that its answer ended with."""
         passing = asyncio.create_task(self._pass_on(replica, pending))
         gone = asyncio.create_task(replica.gone.wait())
+        life = replica.life
         replica.jobs += 1
         try:
             await asyncio.wait({passing, gone}, return_when=asyncio.FIRST_COMPLETED)
             if passing.cancelled():  # with the volume that was on its way
                 return no_volume()
             if passing.done():
-                return passing.result()
+                error = passing.result()
+                if isinstance(error, _AnotherLife) and replica.life == life:  # not looked at yet
+                    self._replicas.lose(replica)
+                return error
             return EngineUnreachable("The computer or process that answered was lost.")
         finally:
             replica.jobs -= 1
@@ -256,7 +260,7 @@ class PoolBackend:
             await asyncio.gather(passing, gone, return_exceptions=True)
 
     async def _pass_on(self, replica: KnownReplica, pending: Pending) -> Med2E3Error | None:
-        job, life = pending.job, replica.life
+        job = pending.job
         voxels = self._volumes.get(job.volume)
         if voxels is None:
             return no_volume()
@@ -266,7 +270,7 @@ class PoolBackend:
             async for outcome in outcomes:
                 if isinstance(outcome, Med2E3Error):
                     if isinstance(outcome, ModelNotReady):
-                        break
+                        return _AnotherLife(outcome.sentence)
                     if isinstance(outcome, UnknownVolume):  # it began another life meanwhile
                         return EngineUnreachable(outcome.sentence)
                     return outcome
@@ -275,11 +279,7 @@ class PoolBackend:
                     if not isinstance(outcome, Done):  # it contradicts what was told
                         replica.link.cancel(job.id)
                     return None
-            else:
-                return EngineUnreachable("A replica ended without an answer.")
-        if replica.life == life:  # it began another one that was not looked at yet
-            self._replicas.lose(replica)
-        return _AnotherLife("A replica began anew and has no model yet.")
+        return EngineUnreachable("A replica ended without an answer.")
 
     def _end_all(self, why: Med2E3Error) -> None:
         for pending in self._jobs.values():
