@@ -13,6 +13,7 @@ import pytest
 
 from med2e3.asking import Done, Event, GenerationOptions, Question, Scores, Token
 from med2e3.engine.backend import Job, LoadedModel, State
+from med2e3.engine.cluster.failures import MOST_LOSSES
 from med2e3.engine.cluster.pool import PoolBackend
 from med2e3.engine.worker import wire
 from med2e3.errors import EngineCrashedError, InputError, Med2E3Error
@@ -35,6 +36,7 @@ class PlayedLink:
         silent: it answers nothing while this is set.
         tokens: of every answer.
         pause_after: tokens after which an answer waits until the replica is lost or cancelled.
+        forgets: so many questions find that their volume is not there.
     """
 
     life: str = "first"
@@ -44,6 +46,7 @@ class PlayedLink:
     restarts: int = 0
     tokens: tuple[Token, ...] = TOKENS
     pause_after: int | None = None
+    forgets: int = 0
     put_waits: bool = False
     put_error: Med2E3Error | None = None
     volumes: set[str] = field(default_factory=set)
@@ -94,6 +97,12 @@ class PlayedLink:
         self.asked += 1
         if self.model_state != "ready":
             yield ModelNotReady("No model is loaded.")
+            return
+        if self.forgets:
+            self.forgets -= 1
+            self.volumes.discard(job.volume)
+        if job.volume not in self.volumes:
+            yield UnknownVolume("The engine does not hold this volume (any more).")
             return
         yield SCORES
         for number, token in enumerate(self.tokens):
@@ -192,6 +201,23 @@ def test_a_life_that_began_between_two_looks_and_has_no_model_yet_loses_no_quest
         link.come_back()
         assert (await all_of(pool, job(1)))[-1] == done(TOKENS)
         assert link.asked == 3, "the new life was asked before its model was loaded, and after"
+
+    played([link], test)
+
+
+def test_a_replica_that_lacks_a_volume_gets_it_again_and_costs_no_question() -> None:
+    link = PlayedLink(pause_after=2)
+
+    async def test(pool: PoolBackend) -> None:
+        other = asyncio.create_task(all_of(pool, job()))
+        await until(lambda: pool.status().running == 1)
+        link.forgets = MOST_LOSSES
+        asking = asyncio.create_task(all_of(pool, job(1)))
+        await until(lambda: link.asked == 2 + MOST_LOSSES or asking.done())
+        link.pause_after = None
+        link.cancelled += ["job 0", "job 1"]  # they pause no more
+        assert (await asking)[-1] == (await other)[-1] == done(TOKENS)
+        assert pool.status().restarts == 0, "the replica was not taken for lost"
 
     played([link], test)
 

@@ -38,6 +38,14 @@ class _AnotherLife(EngineUnreachable):
     """A replica was asked that had just begun anew; the question did it no harm."""
 
 
+class _NotHandedOver(EngineUnreachable):
+    """A replica lacks a volume that it had been given; the question did it no harm.
+
+    It began anew, or a drop was still on its way when the same volume was put again.  It is not
+    taken for lost, which would cost the questions that it answers.
+    """
+
+
 class PoolBackend:
     """Answers with several replicas; every method is called on one event loop.
 
@@ -205,7 +213,7 @@ class PoolBackend:
             if not isinstance(error, EngineUnreachable | EngineCrashedError | DeviceLostError):
                 pending.tell(error)
                 return
-            pending.crashes += not isinstance(error, _AnotherLife)
+            pending.crashes += not isinstance(error, _AnotherLife | _NotHandedOver)
             if pending.cancelled:
                 pending.end()
             elif pending.crashes >= MOST_LOSSES:
@@ -264,15 +272,18 @@ class PoolBackend:
         voxels = self._volumes.get(job.volume)
         if voxels is None:
             return no_volume()
-        await asyncio.shield(self._replicas.put(replica, job.volume, voxels))
+        putting = self._replicas.put(replica, job.volume, voxels)
+        await asyncio.shield(putting)
         outcomes = cast("AsyncGenerator[Event | Med2E3Error, None]", replica.link.ask(job))
         async with aclosing(outcomes):
             async for outcome in outcomes:
                 if isinstance(outcome, Med2E3Error):
                     if isinstance(outcome, ModelNotReady):
                         return _AnotherLife(outcome.sentence)
-                    if isinstance(outcome, UnknownVolume):  # it began another life meanwhile
-                        return EngineUnreachable(outcome.sentence)
+                    if isinstance(outcome, UnknownVolume):
+                        if replica.volumes.get(job.volume) is putting:  # hand it over again
+                            del replica.volumes[job.volume]
+                        return _NotHandedOver(outcome.sentence)
                     return outcome
                 pending.tell(outcome)
                 if pending.finished:
