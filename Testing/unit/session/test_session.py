@@ -29,6 +29,7 @@ from med2e3.errors import CheckpointError, InputError, Med2E3Error, ResourceErro
 from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
 from med2e3.model.tokenization import TextCodec
 from med2e3.session import Session
+from med2e3.weights import resolve_model
 
 
 def answer(session: Session, volume: Any, question: Question, **options: Any) -> Done:
@@ -169,6 +170,18 @@ def test_a_tiny_top_p_is_greedy(a_session: Session, volume: Any) -> None:
         a_session, volume, QUESTIONS[0], max_new_tokens=10, temperature=1.0, top_p=1e-6, seed=1
     )
     assert narrow.token_ids == greedy.token_ids
+
+
+def test_a_temperature_of_nearly_0_is_greedy(a_session: Session, volume: Any) -> None:
+    coldest = answer(a_session, volume, Question("Where?"), temperature=5e-324, max_new_tokens=3)
+    greedy = answer(a_session, volume, Question("Where?"), max_new_tokens=3)
+    assert coldest.token_ids == greedy.token_ids
+
+
+def test_a_question_longer_than_its_encoder_reads_is_cut_for_the_scores(volume: Any) -> None:
+    session = Session.load(resolve_model("embedded"), device="cpu", dtype="float32")
+    question = Question("Where?", ("b " * 150, "c " * 150))  # it fits the language model
+    assert len(answer(session, volume, question, max_new_tokens=1).token_ids) == 1
 
 
 def test_a_stop_text_ends_the_answer(a_session: Session, volume: Any) -> None:

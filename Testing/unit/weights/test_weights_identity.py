@@ -51,6 +51,12 @@ def test_folder(tmp_path: Path) -> None:
     assert resolve_model(str(tmp_path)) == tmp_path
 
 
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/x", "a" * 4096])
+def test_what_cannot_be_a_folder_is_no_model(name: str) -> None:
+    with pytest.raises(InputError, match="There is no model or folder"):
+        resolve_model(name)
+
+
 def test_embedded() -> None:
     folder = resolve_model("embedded")
     assert folder.name == "Med2E3-embedded"

@@ -29,6 +29,10 @@ def check_finite(numbers: Tensor) -> None:
         )
 
 
+#: below this only the most probable token is ever drawn, and logits divided by it would overflow
+_COLDEST = 1e-6
+
+
 class TokenChooser:
     """Greedy by default; with a temperature it samples, repeatably for a seed.
 
@@ -40,7 +44,7 @@ class TokenChooser:
     """
 
     def __init__(self, options: GenerationOptions) -> None:
-        self.greedy = options.temperature == 0
+        self.greedy = options.temperature < _COLDEST
         self._generator = torch.Generator()
         self.seed = options.seed if options.seed is not None else secrets.randbelow(_DRAWN_SEEDS)
         self._generator.manual_seed(self.seed)

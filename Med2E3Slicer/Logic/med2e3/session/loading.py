@@ -84,6 +84,9 @@ def load_model(
             if device == "cpu":
                 multiply_single_rows_as_vectors(model.language_model)
         processor = Med2E3Processor.from_pretrained(folder, local_files_only=True)
+        if config.question_config is not None:  # never more than its encoder has places for
+            places = config.question_config.max_position_embeddings
+            processor.max_question_length = min(processor.max_question_length, places)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(
             "The model's files cannot be loaded.",

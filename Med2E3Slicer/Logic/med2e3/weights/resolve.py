@@ -5,6 +5,7 @@ Knows the embedded model, the store and plain folders; does not open any weights
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import med2e3
@@ -47,9 +48,11 @@ def resolve_model(name_or_dir: str) -> Path:
     store = Store(store_dir())
     if name_or_dir in store.installed_names():
         return store.model(name_or_dir)
-    folder = Path(name_or_dir).expanduser()
-    if folder.is_dir():
-        return _model_folder(folder)
+    # a "~" of nobody known here; a name too long for a folder
+    with suppress(RuntimeError, OSError):
+        folder = Path(name_or_dir).expanduser()
+        if folder.is_dir():
+            return _model_folder(folder)
     catalogue = load_catalogue()
     if name_or_dir in catalogue:
         raise InputError(
