@@ -53,6 +53,16 @@ def test_the_description_lists_all_that_is_closed(start: Start) -> None:
     assert set(description["paths"]["/v1/health"]["get"]) & {"security"} == set()
 
 
+def test_the_description_says_how_a_volume_is_hashed_and_which_headers_there_are(
+    start: Start,
+) -> None:
+    _, description = start().json("GET", "/openapi.json")
+    put = description["paths"]["/v1/volumes/{sha256}"]["put"]
+    assert "(slices, rows, columns)" in put["parameters"][0]["description"]
+    for header in ("Med2E3-Client", "Med2E3-API-Version"):
+        assert header in description["info"]["description"]
+
+
 @pytest.mark.parametrize("given", WRONG)
 def test_nothing_is_told_without_the_token(start: Start, given: str) -> None:
     service = start()

@@ -62,7 +62,9 @@ def test_a_second_put_is_free(start: Start, volume: Voxels) -> None:
     assert service.backend.puts == [volume.sha256]
 
 
-@pytest.mark.parametrize("damage", ["content", "short", "long", "packed", "encoding", "not finite"])
+@pytest.mark.parametrize(
+    "damage", ["content", "short", "long", "packed", "encoding", "not finite", "HU"]
+)
 def test_what_is_not_the_volume_is_refused(start: Start, volume: Voxels, damage: str) -> None:
     service = start()
     body = bytearray(volume.voxels.tobytes())
@@ -79,7 +81,7 @@ def test_what_is_not_the_volume_is_refused(start: Start, volume: Voxels, damage:
         headers["Content-Encoding"] = "br"
     else:
         voxels = volume.voxels.copy()
-        voxels[1, 1, 1] = np.nan
+        voxels[1, 1, 1] = -1000 if damage == "HU" else np.nan
         volume = Voxels(voxels, volume_sha256(voxels.shape, voxels.tobytes()))
         body = bytearray(voxels.tobytes())
     assert put(service, volume, bytes(body), **headers) == 400

@@ -37,8 +37,10 @@ from med2e3.engine.streaming import EventStream
 from med2e3.errors import InputError, Med2E3Error
 from med2e3.notice import NOTICE, whole_notice
 from med2e3.protocol import (
+    API_HEADER,
     API_VERSION,
     CAPABILITIES,
+    CLIENT_HEADER,
     DEFLATE,
     HEALTH,
     MODEL,
@@ -57,7 +59,14 @@ from med2e3.protocol import (
 _log = logging.getLogger(__name__)
 _SWEEPS_S = 30.0
 
-Sha256 = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="Content hash.")]
+Sha256 = Annotated[
+    str,
+    Path(
+        pattern=r"^[0-9a-f]{64}$",
+        description="SHA-256 over the ASCII text `(slices, rows, columns)`, for example "
+        "`(32, 256, 256)`, and the voxels' bytes before compression.",
+    ),
+]
 QuestionId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Size = Annotated[int, Query(ge=1, le=1 << 14)]
 #: one event, in the form that OpenAPI 3.2 has for streams
@@ -123,7 +132,10 @@ def create_app(backend: Backend, settings: Settings) -> FastAPI:
         title="Med2E3 engine",
         version=API_VERSION,
         summary=NOTICE,
-        description="Answers questions about CT volumes with Med-2E3. See docs/engine-api.md.",
+        description="Answers questions about CT volumes with Med-2E3. See docs/engine-api.md. "
+        f"Every request may have the headers `{CLIENT_HEADER}`, a word of chance of 1 to 64 of "
+        "`A-Za-z0-9._~-` by which turns and limits are counted, and "
+        f"`{API_HEADER}`, the version that the client speaks.",
         lifespan=life,
         docs_url=None,  # its page would load scripts from elsewhere
         redoc_url=None,

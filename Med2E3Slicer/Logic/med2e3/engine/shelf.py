@@ -22,6 +22,8 @@ from med2e3.errors import VolumeError
 from med2e3.protocol import VOXEL_BYTES, TooLarge, TooMany, UnknownVolume, volume_sha256
 
 Shape = tuple[int, int, int]
+#: an M3D array is taken as it is, a little beyond 0..1, too; see med2e3.volume.m3d_npy
+_LARGEST = 10.0
 
 
 @dataclass
@@ -182,7 +184,7 @@ def checked_voxels(body: bytearray, sha256: str, shape: Shape) -> npt.NDArray[np
 
     Raises:
         VolumeError: when the content is not what its hash says, or holds a number that is not
-            finite.
+            finite, or is plainly not scaled to 0..1.
     """
     if volume_sha256(shape, body) != sha256:
         raise VolumeError(
@@ -195,5 +197,10 @@ def checked_voxels(body: bytearray, sha256: str, shape: Shape) -> npt.NDArray[np
     if not np.isfinite(voxels).all():
         raise VolumeError(
             "The volume holds a number that is not finite.", hint="Prepare the volume again."
+        )
+    if np.abs(voxels).max() > _LARGEST:
+        raise VolumeError(
+            "The volume holds numbers that are far from 0 to 1.",
+            hint="Send the model input, windowed and scaled to 0..1, not Hounsfield units.",
         )
     return voxels
