@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from med2e3.asking import Event, GenerationOptions, Question
+from med2e3.errors import InputError
 from med2e3.record import ModelRecord
 
 State = Literal["unloaded", "loading", "ready", "restarting", "failed"]
@@ -56,6 +57,19 @@ class LoadedModel:
     device: str
     dtype: str
     licence: str = ""
+
+    def check_takes(self, voxels: npt.NDArray[np.float32]) -> None:
+        """Refuse a volume of another shape.
+
+        Raises:
+            InputError: when its shape is not ``input_size``.
+        """
+        if voxels.shape != self.input_size:
+            raise InputError(
+                f"The volume was prepared as {voxels.shape}, but this model takes "
+                f"{self.input_size}.",
+                hint="Prepare it with the model's own input size.",
+            )
 
 
 @dataclass(frozen=True)

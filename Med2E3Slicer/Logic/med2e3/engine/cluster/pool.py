@@ -26,7 +26,7 @@ from med2e3.engine.cluster.failures import MOST_LOSSES, lost_too_often, no_volum
 from med2e3.engine.cluster.known import KnownReplica, Link
 from med2e3.engine.cluster.replicas import LOOKS_S, Replicas
 from med2e3.engine.worker.jobs import Pending
-from med2e3.errors import DeviceLostError, EngineCrashedError, InputError, Med2E3Error
+from med2e3.errors import DeviceLostError, EngineCrashedError, Med2E3Error
 from med2e3.protocol import EngineUnreachable, ModelNotReady, UnknownVolume
 
 _log = logging.getLogger(__name__)
@@ -136,12 +136,8 @@ class PoolBackend:
             InputError: when its shape is not what the loaded model takes.
         """
         model = self._replicas.model
-        if model is not None and voxels.shape != model.input_size:
-            raise InputError(
-                f"The volume was prepared as {voxels.shape}, but this model takes "
-                f"{model.input_size}.",
-                hint="Prepare it with the model's own input size.",
-            )
+        if model is not None:
+            model.check_takes(voxels)
         self._volumes.setdefault(sha256, np.ascontiguousarray(voxels, np.float32))
 
     async def drop_volume(self, sha256: str) -> None:

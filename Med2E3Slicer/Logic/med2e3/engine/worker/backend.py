@@ -21,7 +21,7 @@ from med2e3.engine.worker import frames, wire
 from med2e3.engine.worker.jobs import Pending
 from med2e3.engine.worker.process import COMMAND, WorkerProcess
 from med2e3.engine.worker.restarts import Restarts
-from med2e3.errors import EngineCrashedError, InputError, Med2E3Error
+from med2e3.errors import EngineCrashedError, Med2E3Error
 from med2e3.protocol import EngineUnreachable, ModelNotReady, UnknownVolume
 
 #: seconds that a cancelled answer is waited for, to hear what the model knows of it
@@ -124,12 +124,8 @@ class WorkerBackend:
         Raises:
             InputError: when its shape is not what the loaded model takes.
         """
-        if self._model is not None and voxels.shape != self._model.input_size:
-            raise InputError(
-                f"The volume was prepared as {voxels.shape}, but this model takes "
-                f"{self._model.input_size}.",
-                hint="Prepare it with the model's own input size.",
-            )
+        if self._model is not None:
+            self._model.check_takes(voxels)
         self._volumes.setdefault(sha256, np.ascontiguousarray(voxels, np.float32))
 
     async def drop_volume(self, sha256: str) -> None:
