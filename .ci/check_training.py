@@ -14,8 +14,10 @@ STAGES = {
     "1-dense": "loss",
     "2-contrastive": "loss",
     "3-language": "loss",
-    "4-alignment": "answer_loss",
-    "5-instruction": "answer_loss",
+    "4-labels": "answer_loss",
+    "5-tokens": "loss",
+    "6-alignment": "answer_loss",
+    "7-instruction": "answer_loss",
 }
 
 
@@ -28,7 +30,7 @@ def main(folder: Path) -> int:
             raise ValueError(f"{figure} of {name} does not fall: {values}")
         print(f"{name}: {figure} from {values[0]:.3f} to {values[-1]:.3f}")
     for file in ("model.safetensors", "config.json", "processor_config.json", "README.md"):
-        if not (folder / "5-instruction" / "model" / file).is_file():
+        if not (folder / "7-instruction" / "model" / file).is_file():
             raise ValueError(f"the trained model lacks {file}")
     return 0
 

@@ -9,7 +9,8 @@ import torch
 
 from fixtures.random_model import small_config
 from med2e3.model import Med2E3ForConditionalGeneration
-from med2e3.training.dense import UNKNOWN, DensePretraining, pooled_presence, presence
+from med2e3.training.dense import DensePretraining
+from med2e3.training.dense_targets import UNKNOWN, pooled_presence, presence
 
 
 def test_a_label_is_present_where_it_fills_enough_of_a_patch() -> None:

@@ -3,7 +3,9 @@
 For labs that have no pre-trained encoders but have labels (segmentations, phantoms): every patch
 of the 2D and of the 3D encoder says which labels lie in it, and the mean over a volume's patches
 says what is known of the whole volume.  Connectors can learn the same for the tokens that the
-language model is to read.  The heads are thrown away afterwards.  Knows nothing of language.
+language model is to read, or to write the very tokens that it has learned to read already
+(:mod:`med2e3.training.label_tokens`).  The heads are thrown away afterwards.  Knows nothing of
+language.
 """
 
 from __future__ import annotations
@@ -22,12 +24,9 @@ from med2e3.model import Med2E3ForConditionalGeneration
 from med2e3.model.connector import pool_patches
 from med2e3.model.slices import encode_slices
 from med2e3.training.collate import stack_voxels
+from med2e3.training.dense_targets import any_patch, one_hot, pooled_presence, presence
 from med2e3.training.examples import Example
-
-#: label value of voxels of which nothing is known
-UNKNOWN = 255
-#: share of a patch's voxels that a label must fill to count as there
-_PRESENT = 0.06
+from med2e3.training.label_tokens import LabelTokens
 
 
 @dataclass
@@ -37,6 +36,7 @@ class DenseOutput(ModelOutput):
     loss: Tensor | None = None
     patch_loss: Tensor | None = None
     volume_loss: Tensor | None = None
+    token_loss: Tensor | None = None
 
 
 class DenseCollator:
@@ -89,6 +89,8 @@ class DensePretraining(nn.Module):
         slices: how many slices of a volume the 2D encoder sees at a time, those that hold a label
             of weight above 1 before others; None for all.
         train: the encoders that learn, and connectors that learn with them.
+        label_tokens: writes the tokens that connectors are to write; None gives each connector a
+            head that says which labels lie in a token.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class DensePretraining(nn.Module):
         label_weights: Tensor,
         slices: int | None = None,
         train: Sequence[str] = ("vision_2d", "vision_3d"),
+        label_tokens: LabelTokens | None = None,
     ) -> None:
         super().__init__()
         self.config = model.config
@@ -126,7 +129,9 @@ class DensePretraining(nn.Module):
             }
         )
         width = model.config.language.hidden_size
-        self.token_heads = nn.ModuleDict({n: nn.Linear(width, num_labels) for n in self.connectors})
+        self.label_tokens = None if label_tokens is None else label_tokens.requires_grad_(False)
+        headed = self.connectors if label_tokens is None else ()
+        self.token_heads = nn.ModuleDict({n: nn.Linear(width, num_labels) for n in headed})
         self.label_weights: Tensor
         self.register_buffer("label_weights", label_weights, persistent=False)
 
@@ -134,7 +139,7 @@ class DensePretraining(nn.Module):
         self, pixel_values: Tensor, label_map: Tensor, attributes: Tensor, **_: Any
     ) -> DenseOutput:
         """The loss of a batch; see :class:`DenseCollator` for the shapes."""
-        patch_losses, volume_losses = [], []
+        patch_losses, volume_losses, token_losses = [], [], []
         for name, encoder in self.encoders.items():
             pixels, seen = pixel_values, label_map
             if name == "vision_2d" and self.slices is not None:
@@ -143,21 +148,30 @@ class DensePretraining(nn.Module):
                 pixels, seen = pixels[row, :, chosen].transpose(1, 2), seen[row, chosen]
             features, cells = self._features(name, encoder, pixels)
             present, known = presence(seen, cells, self.num_labels)
-            patch_losses.append(self._cost(self.patch_heads[name](features), present, known))
-            if name in self.connectors:
-                if name == "vision_3d":
-                    pool = self.config.pool_size
-                    present, known = pooled_presence(present, known, cells, pool)
-                tokens = self._tokens(name, features, cells)
-                patch_losses.append(self._cost(self.token_heads[name](tokens), present, known))
-            volume = self.volume_heads[name](features.mean(dim=1))
-            parts = volume.split(self.sizes, dim=-1)
+            patches = self.patch_heads[name](features)
+            patch_losses.append(self._cost(patches, present, known))
+            parts = self.volume_heads[name](features.mean(dim=1)).split(self.sizes, dim=-1)
             for i, part in enumerate(parts):
                 if (attributes[:, i] >= 0).any():
                     volume_losses.append(F.cross_entropy(part, attributes[:, i]))
+            if name not in self.connectors:
+                continue
+            tokens = self._tokens(name, features, cells)
+            if self.label_tokens is not None:
+                with torch.no_grad():
+                    # what no one knows is taken as the encoder sees it
+                    share = torch.where(known > 0, present, patches.sigmoid())
+                    values = self._values(parts, attributes)
+                token_losses.append(self._distance(name, tokens, share, values, cells))
+                continue
+            if name == "vision_3d":
+                present, known = pooled_presence(present, known, cells, self.config.pool_size)
+            patch_losses.append(self._cost(self.token_heads[name](tokens), present, known))
         patch = torch.stack(patch_losses).mean()
         whole = torch.stack(volume_losses).mean() if volume_losses else patch.new_zeros(())
-        return DenseOutput(loss=10 * patch + whole, patch_loss=patch, volume_loss=whole)
+        token = torch.stack(token_losses).mean() if token_losses else patch.new_zeros(())
+        loss = 10 * patch + whole + token
+        return DenseOutput(loss=loss, patch_loss=patch, volume_loss=whole, token_loss=token)
 
     @torch.no_grad()
     def standardize(self, pixel_values: Tensor) -> None:
@@ -186,6 +200,34 @@ class DensePretraining(nn.Module):
             features = pool_patches(features, cells, self.config.pool_size)
         tokens: Tensor = self.connectors[name](features)
         return tokens
+
+    def _values(self, parts: Sequence[Tensor], attributes: Tensor) -> Tensor:
+        """(V, values of all attributes): what is known, else what the volume's head says."""
+        told = one_hot(attributes, self.sizes).split(self.sizes, dim=-1)
+        known = (attributes >= 0).unsqueeze(-1).unbind(dim=1)
+        heard = zip(known, told, parts, strict=True)
+        return torch.cat([torch.where(k, t, p.softmax(dim=-1)) for k, t, p in heard], dim=-1)
+
+    def _distance(
+        self,
+        name: str,
+        tokens: Tensor,
+        share: Tensor,
+        values: Tensor,
+        cells: tuple[int, int, int],
+    ) -> Tensor:
+        """Mean square between a connector's tokens and those written from labels.
+
+        In units of the latter's variance; tokens with a finding count more, as patches do.
+        """
+        assert self.label_tokens is not None
+        kind = name.removeprefix("vision_")
+        if kind == "3d":
+            share = any_patch(share, cells, self.config.pool_size)
+        wanted: Tensor = self.label_tokens(kind, share, values)
+        weights = (1 + share * (self.label_weights - 1)).amax(dim=-1)
+        cost = (tokens - wanted).square().mean(dim=-1)
+        return (cost * weights).sum() / weights.sum() / wanted.detach().var()
 
     def _cost(self, logits: Tensor, present: Tensor, known: Tensor) -> Tensor:
         weights = known * (1 + present * (self.label_weights - 1))
@@ -218,53 +260,3 @@ class DensePretraining(nn.Module):
         patches = features[:, -side * side :]  # a class token, where there is one, comes first
         num_slices = pixels.shape[2]
         return patches.unflatten(0, (-1, num_slices)).flatten(1, 2), (num_slices, side, side)
-
-
-def presence(
-    label_map: Tensor, cells: tuple[int, int, int], num_labels: int
-) -> tuple[Tensor, Tensor]:
-    """Which labels lie in which patch.
-
-    Args:
-        label_map: (V, N, H, W), uint8; :data:`UNKNOWN` where nothing is known.
-        cells: patches along (slices, rows, columns), each a divisor of the map's size.
-        num_labels: label values.
-
-    Returns:
-        present: (V, patches, labels), 1.0 where a label fills enough of the patch.
-        known: (V, patches, labels), 0.0 where a label that is not there could be hidden among
-            voxels of which nothing is known.
-    """
-    volumes = label_map.shape[0]
-    n, h, w = cells
-    _, depth, rows, columns = label_map.shape
-    voxels = label_map.view(volumes, n, depth // n, h, rows // h, w, columns // w)
-    voxels = voxels.permute(0, 1, 3, 5, 2, 4, 6).reshape(volumes, n * h * w, -1).long()
-    hidden = voxels == UNKNOWN
-    counts = torch.zeros(*voxels.shape[:2], num_labels + 1, device=label_map.device)
-    counts.scatter_add_(2, voxels.masked_fill(hidden, num_labels), torch.ones_like(voxels).float())
-    share = counts[..., :num_labels] / voxels.shape[-1]
-    present = (share >= _PRESENT).float()
-    unclear = hidden.any(dim=-1, keepdim=True) & (present == 0)
-    return present, (~unclear).float()
-
-
-def pooled_presence(
-    present: Tensor, known: Tensor, cells: Sequence[int], pool: Sequence[int]
-) -> tuple[Tensor, Tensor]:
-    """As :func:`presence`, for tokens that neighbouring patches were averaged to.
-
-    Args:
-        present: (V, patches, labels).
-        known: (V, patches, labels).
-        cells: patches along (slices, rows, columns).
-        pool: patches averaged along each.
-
-    Returns:
-        Both as (V, tokens, labels): a label that is in one of the patches is there; one that is in
-        none is known to be absent when each patch says so.
-    """
-    share = pool_patches(present, cells, pool)
-    there = (share > 0).float()
-    sure = (pool_patches(known, cells, pool) > 1 - 1e-6).float()
-    return there, torch.maximum(there, sure)

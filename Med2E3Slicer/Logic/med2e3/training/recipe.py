@@ -38,6 +38,7 @@ PARTS = (
     "language_model",
 )
 TASKS = ("report", "open_vqa", "closed_vqa")
+READS = ("reports", "labels")
 AUGMENTATIONS = ("none", "published", "intensity")
 
 
@@ -107,6 +108,11 @@ class Stage:
         attributes: of whole volumes that a ``dense`` stage learns.
         finding_weights: how much patches that hold a label count in a ``dense`` stage, by the
             label's name.
+        reads: what stands where the visual tokens would in a ``language`` stage: ``reports`` (the
+            volume's), or ``labels``, tokens written from its label map
+            (:mod:`med2e3.training.label_tokens`).
+        label_tokens: whether the connectors of a ``dense`` stage learn to write those tokens, which
+            the stage before has read.
         standard_tokens: whether connectors leave a ``dense`` stage with tokens of mean 0 and
             variance 1.
         slices: of each volume that the 2D encoder of a ``dense`` stage sees at a time; None means
@@ -131,6 +137,8 @@ class Stage:
     letter_weight: float | None = None
     attributes: tuple[str, ...] = ("plane", "phase", "region")
     finding_weights: Mapping[str, float] = field(default_factory=dict)
+    reads: str = "reports"
+    label_tokens: bool = False
     standard_tokens: bool = False
     slices: int | None = None
     lora: Lora | None = None
@@ -276,6 +284,7 @@ def _stage(values: Any) -> Stage:
     _check_words(stage.fresh, PARTS, f"a part of the model (stage {name!r})")
     _check_words(stage.data.tasks, TASKS, f"a task (stage {name!r})")
     _check_words((stage.data.augmentation,), AUGMENTATIONS, f"an augmentation (stage {name!r})")
+    _check_words((stage.reads,), READS, f"what stage {name!r} can read")
     if stage.lora is not None:
         _check_words(stage.lora.parts, stage.train, f"a part that stage {name!r} trains")
     _check_words(tuple(stage.data.task_weights), TASKS, f"a task (stage {name!r})")
@@ -284,8 +293,16 @@ def _stage(values: Any) -> Stage:
     weights = [*(w or 0 for w in single), *data.topic_weights.values(), *data.task_weights.values()]
     if min(weights) < 0:
         raise InputError(f"A weight of stage {name!r} is below 0.")
-    if stage.standard_tokens and not any(part.startswith("connector") for part in stage.train):
-        raise InputError(f"Stage {name!r} trains no connector whose tokens it could standardize.")
+    if (stage.reads != "reports" and kind != "language") or (
+        stage.label_tokens and kind != "dense"
+    ):
+        raise InputError(
+            f"Stage {name!r} is of kind {kind!r}.",
+            hint="'reads' is for stages of kind 'language', 'label_tokens' for those of 'dense'.",
+        )
+    shaped = stage.standard_tokens or stage.label_tokens
+    if shaped and not any(part.startswith("connector") for part in stage.train):
+        raise InputError(f"Stage {name!r} trains no connector whose tokens it could shape.")
     if kind == "dense":
         for part in stage.train:
             if part.replace("connector", "vision") not in stage.train or not _is_dense(part):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from med2e3.training.collate import Collator, ReadingCollator, stack_voxels
 from med2e3.training.contrastive import ContrastiveCollator
 from med2e3.training.dense import DenseCollator, DensePretraining
 from med2e3.training.examples import Examples
+from med2e3.training.label_tokens import LabelCollator, LabelReading, LabelTokens
 from med2e3.training.lora import add_adapters, merge_adapters
 from med2e3.training.parts import begin_anew, train_only, with_variant
 from med2e3.training.recipe import RECIPES, Stage
@@ -95,10 +96,10 @@ def run_stage(stage: Stage, start: Path, data: Path, output: Path, *, seed: int)
         stage.data,
         epochs=max(1, round(arguments.num_train_epochs)),
         seed=seed,
-        with_labels=stage.kind == "dense",
+        with_labels=stage.kind == "dense" or stage.reads == "labels",
     )
     arguments.num_train_epochs = 1  # the examples of all epochs follow each other
-    learner = _learner(stage, model, processor, store)
+    learner = _learner(stage, model, processor, store, start)
     _wrap_layers(arguments, learner.module)
     trainer = learner.trainer(
         model=learner.module,
@@ -114,7 +115,7 @@ def run_stage(stage: Stage, start: Path, data: Path, output: Path, *, seed: int)
     if trainer.is_world_process_zero():
         if whole is not None:
             model, processor = _load(start, stage, seed)
-            learner = _learner(stage, model, processor, store)
+            learner = _learner(stage, model, processor, store, start)
             learner.module.load_state_dict(whole)
         if stage.standard_tokens and isinstance(learner.module, DensePretraining):
             some = [examples[i] for i in range(min(_STANDARD, len(examples)))]
@@ -205,15 +206,25 @@ def _learner(
     model: Med2E3ForConditionalGeneration,
     processor: Med2E3Processor,
     store: VolumeStore,
+    start: Path,
 ) -> Learner:
     if stage.kind == "dense":
-        return _dense(stage, model, store)
+        return _dense(stage, model, store, start)
     if stage.kind == "contrastive":
         return _contrastive(stage, model, processor)
     train_only(model, stage.train)
     module: nn.Module = model
     if stage.lora is not None:
         module = add_adapters(model, stage.lora, stage.train)
+    if stage.reads == "labels":
+        labels, attributes = _known(stage, store)
+        tokens = _label_tokens(stage, model, labels, attributes)
+        sizes = [len(values) for values in attributes.values()]
+        whole = DenseCollator(len(labels), attributes)
+        label_collator = LabelCollator(
+            processor, model.config, whole, letter_weight=stage.letter_weight
+        )
+        return Learner(LabelReading(model, tokens, sizes), label_collator, Med2E3Trainer, {})
     if stage.kind == "language":
         reports = {
             s.volume: s.answer for s in store.samples(stage.data.split) if s.task == "report"
@@ -227,20 +238,44 @@ def _learner(
     return Learner(module, collator, Med2E3Trainer, options)
 
 
-def _dense(stage: Stage, model: Med2E3ForConditionalGeneration, store: VolumeStore) -> Learner:
+def _known(stage: Stage, store: VolumeStore) -> tuple[list[str], dict[str, list[str]]]:
+    """Names of the labels, and the values of each attribute that volumes of the split have."""
     labels: list[str] = store.description["labels"]
     if not labels:
         raise InputError(
             f"The stage {stage.name!r} learns from label maps, and the training data have none.",
             hint="Prepare the data with labels, or leave this stage out.",
         )
-    attributes = {
+    return labels, {
         name: sorted({str(e.attributes[name]) for e in store.entries.values()
                       if e.split == stage.data.split and e.attributes.get(name) is not None})
         for name in stage.attributes
     }  # fmt: skip
+
+
+def _label_tokens(
+    stage: Stage,
+    model: Med2E3ForConditionalGeneration,
+    labels: Sequence[str],
+    attributes: Mapping[str, Sequence[str]],
+) -> LabelTokens:
+    if not (model.config.uses_2d and model.config.uses_3d):
+        raise InputError(f"The stage {stage.name!r} needs a model with both encoders.")
+    return LabelTokens(model.config, len(labels), sum(map(len, attributes.values())))
+
+
+def _dense(
+    stage: Stage, model: Med2E3ForConditionalGeneration, store: VolumeStore, start: Path
+) -> Learner:
+    labels, attributes = _known(stage, store)
     weights = torch.tensor([float(stage.finding_weights.get(name, 1.0)) for name in labels])
-    module = DensePretraining(model, len(labels), attributes, weights, stage.slices, stage.train)
+    tokens = None
+    if stage.label_tokens:
+        tokens = _label_tokens(stage, model, labels, attributes)
+        tokens.load(start)
+    module = DensePretraining(
+        model, len(labels), attributes, weights, stage.slices, stage.train, tokens
+    )
     if not module.encoders:
         raise InputError(
             f"The stage {stage.name!r} trains no encoder that this model has.",
@@ -316,6 +351,8 @@ def _write(
     shutil.rmtree(part, ignore_errors=True)
     model.save_pretrained(part)
     processor.save_pretrained(part)
+    if isinstance(learner.module, LabelReading):
+        learner.module.tokens.save(part)
     if isinstance(learner.module, M3DClipModel):
         learner.module.requires_grad_(True)
         learner.module.save_pretrained(output / CLIP)
