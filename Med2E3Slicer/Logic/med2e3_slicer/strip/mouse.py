@@ -90,7 +90,7 @@ class Mouse(Generic[Target]):
             return
         cell = None if self.lets_pass() else self._cell_here()
         if self._chosen is None:
-            self._hover(cell)
+            self._hover(None if cell is None or self._is_segmenting() else cell)
             return
         self._keep(event)
         if cell is not None and cell != self._chosen:
@@ -106,21 +106,25 @@ class Mouse(Generic[Target]):
     def _keep(self, event: str) -> None:
         self._interactor.GetCommand(self._tags[event]).SetAbortFlag(1)
 
+    def _is_segmenting(self) -> bool:
+        """Whether an effect of the Segment Editor is active."""
+        return any(node.GetActiveEffectName() for node in self._nodes("vtkMRMLSegmentEditorNode"))
+
     def _on_other(self) -> bool:
         """Whether Slicer has something under the mouse that a person can grasp."""
         return any(
             is_grasped(display)
             for class_name, is_grasped in _GRASPED.items()
-            for display in self._displays(class_name)
+            for display in self._nodes(class_name)
         )
 
-    def _displays(self, class_name: str) -> list[Any]:
+    def _nodes(self, class_name: str) -> list[Any]:
         scene = self._slice_logic.GetMRMLScene()
         if scene is None:
             return []
-        displays = scene.GetNodesByClass(class_name)
-        displays.UnRegister(None)
-        return [displays.GetItemAsObject(number) for number in range(displays.GetNumberOfItems())]
+        nodes = scene.GetNodesByClass(class_name)
+        nodes.UnRegister(None)
+        return [nodes.GetItemAsObject(number) for number in range(nodes.GetNumberOfItems())]
 
 
 def _is_under_mouse(display: Any) -> bool:
