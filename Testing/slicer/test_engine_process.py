@@ -124,7 +124,8 @@ def test_on_windows_the_system_ends_the_whole_tree(application, monkeypatch):
     ran = []
     monkeypatch.setattr(tree, "sys", types.SimpleNamespace(platform="win32"))
     monkeypatch.setattr(tree.subprocess, "CREATE_NO_WINDOW", 0x08000000, raising=False)
-    monkeypatch.setattr(tree.subprocess, "run", lambda command, **_: ran.append(command))
+    monkeypatch.setattr(tree.subprocess, "run", None)  # it would be waited for
+    monkeypatch.setattr(tree.subprocess, "Popen", lambda command, **_: ran.append(command))
     monkeypatch.setenv("SYSTEMROOT", "C:/Windows")
     tree.kill_tree(4711)
     ((program, *arguments),) = ran

@@ -5,7 +5,8 @@ not know what the process is.
 
 Slicer's own Python, and that of an environment on Windows, is started by a launcher that waits for
 it: the child that leads its own group may be a child of the child. ``taskkill`` finds it as long as
-the launcher runs; when somebody else ended that, the input of what it leaves is closed.
+the launcher runs, and is not waited for, as that would hold Slicer for tenths of a second. When
+somebody else ended the launcher, the input of what it leaves is closed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ _PROC = Path("/proc")
 
 
 def kill_tree(pid: int) -> None:
-    """End a running child and all that it started at once, with the groups that they lead.
+    """End a running child and all that it started, with the groups that they lead.
+
+    On Windows it is ended soon after this returns, elsewhere before.
 
     What had left its parent before (a daemon) is only found if it is in one of these groups.
 
@@ -31,12 +34,12 @@ def kill_tree(pid: int) -> None:
     if pid <= 0:
         return
     if sys.platform == "win32":
-        with suppress(OSError, subprocess.SubprocessError):
-            subprocess.run(
+        with suppress(OSError):
+            subprocess.Popen(
                 [_taskkill(), "/F", "/T", "/PID", str(pid)],
-                check=False,
-                capture_output=True,
-                timeout=5,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
                 creationflags=subprocess.CREATE_NO_WINDOW,
             )
         return
