@@ -6,7 +6,9 @@ This file knows Slicer's classes and when Slicer calls them; everything else is 
 
 import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import slicer
 import vtk
@@ -34,7 +36,7 @@ SAMPLE_ADDRESS = "https://github.com/Slicer/SlicerTestingData/releases/download/
 class Med2E3Slicer(ScriptedLoadableModule):
     """The module as Slicer lists it."""
 
-    def __init__(self, parent):
+    def __init__(self, parent: Any) -> None:
         ScriptedLoadableModule.__init__(self, parent)
         parent.title = _("Med2E3Slicer")
         parent.categories = [translate("qSlicerAbstractCoreModule", "Informatics")]
@@ -62,7 +64,7 @@ class Med2E3Slicer(ScriptedLoadableModule):
         slicer.app.connect("startupCompleted()", register_sample_data)
 
 
-def register_sample_data():
+def register_sample_data() -> None:
     """List the volume of the tutorial in the module Sample Data; downloads nothing."""
     try:
         import SampleData  # noqa: PLC0415 (absent where Slicer was built without it)
@@ -82,13 +84,13 @@ def register_sample_data():
 class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     """Opens the panel and tells it when scenes come and go."""
 
-    def __init__(self, parent=None):
+    def __init__(self, parent: Any = None) -> None:
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
-        self.logic = None
-        self.panel = None
+        self.logic: Any = None
+        self.panel: Any = None
 
-    def setup(self):
+    def setup(self) -> None:
         """Make the panel; called once, when the module is opened for the first time."""
         ScriptedLoadableModuleWidget.setup(self)
         from med2e3_slicer.panel.panel import Panel  # noqa: PLC0415
@@ -111,16 +113,16 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.addObserver(selection, vtk.vtkCommand.ModifiedEvent, self.on_selection_changed)
         self.open_parameters()
 
-    def enter(self):
+    def enter(self) -> None:
         """Called each time a person comes to the module."""
         self.open_parameters()
 
-    def exit(self):
+    def exit(self) -> None:
         """Called each time a person leaves the module; a question under way goes on."""
         if self.panel is not None:
             self.panel.leave()
 
-    def cleanup(self):
+    def cleanup(self) -> None:
         """Called before the widget is deleted."""
         self.removeObservers()
         opening = sys.modules.get("med2e3_slicer.install.opening")
@@ -135,7 +137,7 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             if logic is not None:
                 logic.close()
 
-    def onReload(self):  # noqa: N802 (Slicer's name)
+    def onReload(self) -> None:  # noqa: N802 (Slicer's name)
         """Load the packages anew, not only this file."""
         self.cleanup()
         for name in list(sys.modules):
@@ -144,7 +146,7 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         importlib.invalidate_caches()
         ScriptedLoadableModuleWidget.onReload(self)
 
-    def open_parameters(self):
+    def open_parameters(self) -> None:
         """Show the scene's choices; in a new scene choose the volume that is shown."""
         if self.panel is None:
             return
@@ -155,27 +157,27 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             parameters.inputVolume = usual_volume()
         self.panel.set_scene_parameters(parameters)
 
-    def open_set_up(self):
+    def open_set_up(self) -> None:
         """Open the page that installs the engine and the models; the panel hears of its work."""
         self.logic.open_set_up(self.on_set_up_changed)
 
-    def on_set_up_changed(self):
+    def on_set_up_changed(self) -> None:
         """The engine or models came or went."""
         if self.panel is not None:
             self.panel.refresh_machine()
 
-    def on_scene_closes(self, _caller, _event):
+    def on_scene_closes(self, _caller: Any, _event: str) -> None:
         """The scene's nodes go away."""
         if self.panel is not None:
             self.panel.scene_closes()
 
-    def on_scene_changed(self, _caller, _event):
+    def on_scene_changed(self, _caller: Any, _event: str) -> None:
         """A scene was closed or loaded."""
         if self.panel is not None:
             self.open_parameters()
             self.panel.scene_changed()
 
-    def on_selection_changed(self, _caller, _event):
+    def on_selection_changed(self, _caller: Any, _event: str) -> None:
         """Slicer shows another volume, such as one just loaded; meant where none is chosen yet."""
         if self.panel is None or self.panel.volume is not None or not self.parent.isEntered:
             return
@@ -189,24 +191,24 @@ class Med2E3SlicerLogic(ScriptedLoadableModuleLogic):
     Everything that :class:`med2e3_slicer.logic.Med2E3Logic` offers can be called on it.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         ScriptedLoadableModuleLogic.__init__(self)
         from med2e3_slicer.logic import Med2E3Logic  # noqa: PLC0415
 
         self.med2e3 = Med2E3Logic()
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name == "med2e3":
             raise AttributeError(name)
         return getattr(self.med2e3, name)
 
-    def getParameterNode(self):  # noqa: N802 (Slicer's name)
+    def getParameterNode(self) -> Any:  # noqa: N802 (Slicer's name)
         """The panel's choices in the scene."""
         from med2e3_slicer.panel.parameters import PanelParameters  # noqa: PLC0415
 
-        return PanelParameters(super().getParameterNode())
+        return PanelParameters(super().getParameterNode())  # type: ignore[call-arg]  # wrapped
 
-    def open_set_up(self, changed=lambda: None):
+    def open_set_up(self, changed: Callable[[], None] = lambda: None) -> None:
         """Open the page that installs the engine and the models.
 
         ``changed`` is called when the engine or models came or went.
@@ -215,7 +217,7 @@ class Med2E3SlicerLogic(ScriptedLoadableModuleLogic):
 
         open_set_up(self.med2e3, changed=changed)
 
-    def close(self):
+    def close(self) -> None:
         """End the engine and everything else that was started."""
         self.med2e3.shutdown()
 
@@ -223,20 +225,20 @@ class Med2E3SlicerLogic(ScriptedLoadableModuleLogic):
 class Med2E3SlicerTest(ScriptedLoadableModuleTest):
     """What Slicer's "Reload and Test" and ``slicer.testing.runUnitTest`` run."""
 
-    def setUp(self):
+    def setUp(self) -> None:
         """Begin each test with an empty scene."""
         slicer.mrmlScene.Clear(0)
 
-    def runTest(self):  # noqa: N802 (Slicer's name)
+    def runTest(self) -> None:  # noqa: N802 (Slicer's name)
         """Run all tests, as "Reload and Test" does."""
         from med2e3_slicer.panel import selftest  # noqa: PLC0415
 
         for test in selftest.TESTS:
             self.setUp()
-            self.delayDisplay(test.__doc__.splitlines()[0])
+            self.delayDisplay((test.__doc__ or test.__name__).splitlines()[0])
             test(self)
         self.delayDisplay(_("Test passed"))
 
-    def test_all(self):
+    def test_all(self) -> None:
         """The same, for Python's unittest."""
         self.runTest()
