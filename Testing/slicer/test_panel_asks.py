@@ -81,9 +81,14 @@ def test_a_missing_engine_is_said_and_can_be_asked_again(application, panel):
     application.click(panel.ui.reportButton)
     wait_idle(application, panel)
     assert panel.presenter.state.look.value == "failed"
-    assert panel.ui.messagePrimaryButton.isVisible()
+    assert panel.ui.messagePrimaryButton.text == "Set up…"  # what the sentence advises
+    assert panel.ui.messageSecondaryButton.text == "Try again"
     assert panel.ui.exchangesList.count == 0
     application.screenshot("panel-failed")
+    first = panel.presenter.state.failure
+    application.click(panel.ui.messageSecondaryButton)
+    wait_idle(application, panel)
+    assert panel.presenter.state.failure is not first  # it was asked again, and failed anew
 
 
 def test_an_older_exchange_is_shown_again(application, answered):
@@ -135,6 +140,9 @@ def test_a_report_is_edited_reviewed_copied_and_saved(application, answered, tmp
     application.click(box, 8, box.size.height() // 2)
     assert answered.exchanges.current.review.reviewed
     assert "reviewed" in ui.answerDetailLabel.text
+    row = ui.exchangesList.item(0)
+    assert row.text().splitlines()[1][:2] == "20"  # when it was stays to be read in a narrow row
+    assert ui.answerDetailLabel.text in row.toolTip()
     application.screenshot("panel-reviewed")
     application.click(in_panel(application, answered, "QPushButton", "copyButton"))
     copied = application.qt.QApplication.clipboard().text()

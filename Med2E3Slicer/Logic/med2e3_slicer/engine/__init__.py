@@ -5,7 +5,13 @@ from med2e3_slicer.engine.background import Background
 from med2e3_slicer.engine.client import Answering, Putting, QtEngineClient
 from med2e3_slicer.engine.consent import ConsentNeeded, ConsentRequest, Consents, consent_request
 from med2e3_slicer.engine.control import EngineControl
-from med2e3_slicer.engine.process import EngineCommand, EngineError, EngineLost, EngineProcess
+from med2e3_slicer.engine.process import (
+    EngineCommand,
+    EngineError,
+    EngineLost,
+    EngineProcess,
+    EngineUnusable,
+)
 from med2e3_slicer.engine.settings import EngineChoice, EngineSettings
 from med2e3_slicer.engine.steps import Steps
 from med2e3_slicer.engine.waiting import EngineState, Waiting
@@ -25,6 +31,7 @@ __all__ = [
     "EngineProcess",
     "EngineSettings",
     "EngineState",
+    "EngineUnusable",
     "Putting",
     "QtEngineClient",
     "Steps",

@@ -18,7 +18,7 @@ from med2e3_slicer.engine.address import EngineAddress
 from med2e3_slicer.engine.client import QtEngineClient
 from med2e3_slicer.engine.consent import Consents
 from med2e3_slicer.engine.http import Call
-from med2e3_slicer.engine.process import EngineCommand, EngineError, EngineProcess
+from med2e3_slicer.engine.process import EngineCommand, EngineError, EngineProcess, EngineUnusable
 from med2e3_slicer.engine.settings import EngineChoice
 from med2e3_slicer.engine.timers import single_shot
 from med2e3_slicer.engine.waiting import EngineState, Waiting
@@ -215,7 +215,7 @@ class EngineControl:
     def _command(self) -> EngineCommand:
         choice = self.choice
         if choice.python is None:
-            raise EngineError(
+            raise EngineUnusable(
                 _("The engine is not installed."),
                 hint=_(
                     "Open the set-up page of the module and install it, or use an engine that "

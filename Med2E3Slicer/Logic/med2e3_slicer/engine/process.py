@@ -37,6 +37,12 @@ class EngineError(Med2E3Error):
     code = "engine"
 
 
+class EngineUnusable(EngineError):  # noqa: N818 (a state, not a fault)
+    """The engine's files are missing or cannot be run; setting it up again helps."""
+
+    code = "engine-unusable"
+
+
 class EngineLost(EngineError):  # noqa: N818 (a state, not a fault)
     """The engine ended while it ran; asking again starts another."""
 
@@ -104,7 +110,7 @@ class EngineProcess:
         """Start it; returns at once."""
         if not self._command.python.is_file():
             self._end(
-                EngineError(
+                EngineUnusable(
                     _("The engine is not installed."),
                     hint=_("Open the set-up page of the module and install it."),
                 )
@@ -162,7 +168,7 @@ class EngineProcess:
         if number_of(error) == _FAILED_TO_START:
             self._pid = 0
             self._end(
-                EngineError(
+                EngineUnusable(
                     _("The engine's Python could not be started."),
                     hint=_("Install the engine again on the set-up page of the module."),
                     detail=str(self._process.errorString()),

@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 from med2e3.asking import Question
 from med2e3.errors import InputError, Med2E3Error
 from med2e3.notice import NOTICE, whole_notice
+from med2e3_slicer.engine import EngineUnusable
 from med2e3_slicer.logic import AskListener
 
 from .answer_view import AnswerTexts
@@ -327,4 +328,5 @@ class _Listener(AskListener):
 
 
 def _failure(error: Med2E3Error) -> Failure:
-    return Failure(error.sentence, error.hint, error.detail)
+    set_up = isinstance(error, EngineUnusable)
+    return Failure(error.sentence, error.hint, error.detail, set_up)

@@ -301,21 +301,21 @@ def _row(stored: StoredExchange) -> ExchangeRow:
     return ExchangeRow(
         stored.key,
         exchange_title(exchange),
-        _detail(stored, short=True),
-        f"{exchange.question}\n\n{stored.text}",
+        _detail(stored),
+        f"{exchange.question}\n\n{stored.text}\n\n{_detail(stored)}",
         exchange.relative_scores(),
     )
 
 
-def _detail(stored: StoredExchange, *, short: bool = False) -> str:
+def _detail(stored: StoredExchange) -> str:
+    """When, what became of it, by which model: the first remains where a row is narrow."""
     exchange = stored.exchange
     marks = []
     if stored.review.reviewed:
         marks.append(_("reviewed"))
     if stored.is_edited:
         marks.append(_("edited"))
-    parts = [time_text(exchange.created), model_title(exchange.model.name)]
-    parts = [*marks, *parts] if short else [*parts, *marks]
+    parts = [time_text(exchange.created), *marks, model_title(exchange.model.name)]
     return " · ".join(part for part in parts if part)
 
 

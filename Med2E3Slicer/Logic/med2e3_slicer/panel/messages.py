@@ -88,6 +88,15 @@ def _failed(
     def details() -> None:
         desk.details(_("Details"), failure.sentence, failure.detail)
 
+    if failure.set_up:
+        return Message(
+            Tone.ERROR,
+            failure.sentence,
+            failure.hint,
+            (_("Set up…"), desk.set_up),
+            (_("Try again"), again) if state.can_ask else (_("Close"), dismiss),
+            failure.detail,
+        )
     return Message(
         Tone.ERROR,
         failure.sentence,

@@ -59,11 +59,15 @@ _STAGES = {
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a question was not answered: a sentence, what to do, and a detail for the curious."""
+    """Why a question was not answered: a sentence, what to do, and a detail for the curious.
+
+    ``set_up`` says that the set-up page is what helps.
+    """
 
     sentence: str
     hint: str = ""
     detail: str = ""
+    set_up: bool = False
 
 
 @dataclass(frozen=True)
