@@ -124,6 +124,22 @@ def test_two_are_compared(application, answered):
     assert len(answered._parts.display.strips.shown) == 1
 
 
+def test_after_a_comparison_the_row_is_that_of_the_answer_above(application, answered):
+    """Otherwise Delete would take another answer than the one whose row is chosen."""
+    ui = answered.ui
+    ui.exchangesList.currentRow = 0
+    ui.compareButton.checked = True
+    ui.exchangesList.currentRow = 1
+    application.process()
+    assert ui.comparedFrame.isVisible()
+    assert not ui.removeButton.enabled
+    ui.compareButton.checked = False
+    application.process()
+    assert ui.exchangesList.currentRow == 0
+    assert ui.removeButton.enabled
+    assert ui.answerEdit.toPlainText() == answered.exchanges.current.text
+
+
 def test_a_report_is_edited_reviewed_copied_and_saved(application, answered, tmp_path):
     ui = answered.ui
     ui.exchangesList.currentRow = 0

@@ -170,6 +170,7 @@ class ExchangesPresenter:
         if not comparing:
             self._end_comparison()
             if self._current is not None:
+                self._listing.choose(self._current.key)  # the second one's row was chosen last
                 self._display.show(self._current)
             return
         if self._current is None:
@@ -183,6 +184,7 @@ class ExchangesPresenter:
         title = _("Compared with: {title}").format(title=exchange_title(other.exchange))
         self._answer.compare(title, other.text, other.exchange.relative_scores())
         self._listing.hint(_("Strip A is the answer above, strip B the second one."))
+        self._listing.forbid_removal()
 
     def _end_comparison(self) -> None:
         if self._comparing:

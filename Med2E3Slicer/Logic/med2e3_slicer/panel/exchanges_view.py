@@ -109,6 +109,10 @@ class ExchangesView:
         self._ui.exchangesHintLabel.text = text
         self._ui.exchangesHintLabel.visible = bool(text)
 
+    def forbid_removal(self) -> None:
+        """Until a row is chosen: with two answers on show it is not clear which one would go."""
+        self._ui.removeButton.enabled = False
+
     def end_comparing(self) -> None:
         """Take back the pressed button, without telling anybody."""
         self._quiet = True
