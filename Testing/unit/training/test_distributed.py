@@ -137,7 +137,7 @@ def test_two_killed_processes_resume_to_the_same_weights(
     recipe = write_recipe(
         tmp_path / "r.yaml",
         stage(
-            "instruction", epochs=30, batch=2, rate=3e-3, grounding_weight=0.2, data=PLAIN,
+            "instruction", epochs=14, batch=2, rate=3e-3, grounding_weight=0.2, data=PLAIN,
             train=["language_model", "vision_2d", "tgis", "question_encoder"],
             arguments={"save_steps": 20, "save_total_limit": None},
         ),

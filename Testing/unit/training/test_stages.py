@@ -114,7 +114,7 @@ def _slow_recipe(path: Path) -> str:
     return write_recipe(
         path,
         stage(
-            "instruction", epochs=40, batch=4, rate=3e-3, grounding_weight=0.2, muon=2,
+            "instruction", epochs=22, batch=4, rate=3e-3, grounding_weight=0.2, muon=2,
             train=["language_model", "vision_2d", "connector_2d", "tgis", "question_encoder"],
             data={"augmentation": "published", "questions_per_volume": 2},
             arguments={"save_steps": 20},
