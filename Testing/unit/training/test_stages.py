@@ -21,12 +21,15 @@ from fixtures.miniature import stage, write_recipe
 from med2e3.asking import Done, Question
 from med2e3.data import VolumeStore
 from med2e3.errors import InputError
-from med2e3.model import Med2E3ForConditionalGeneration
+from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
 from med2e3.model.clip3d import M3DClipModel
 from med2e3.session import Session
+from med2e3.training.collate import Collator
+from med2e3.training.examples import Examples
 from med2e3.training.parts import begin_anew, train_only, with_variant
-from med2e3.training.recipe import load_recipe
+from med2e3.training.recipe import StageData, load_recipe
 from med2e3.training.run import train
+from med2e3.training.scoring import Scoring
 
 MAIN = [sys.executable, "-m", "med2e3.cli.main"]
 
@@ -246,3 +249,48 @@ def test_a_new_language_model_learns_to_read(
     losses = [entry["loss"] for entry in history if "loss" in entry]
     assert losses[-1] < losses[0]
     assert Med2E3ForConditionalGeneration.from_pretrained(folder / "model").config.untrained
+
+
+def test_where_answers_count_nothing_scores_are_learned_alone(
+    tmp_path: Path, trained: Any, tiny_store: VolumeStore
+) -> None:
+    """The language model is not run, and its weights stay."""
+    scoring = stage(
+        "alignment", epochs=12, batch=4, rate=3e-3, answer_weight=0, grounding_weight=1,
+        train=["tgis", "question_encoder"],
+        data={"augmentation": "none", "questions_per_volume": 3},
+    )  # fmt: skip
+    path = write_recipe(tmp_path / "recipe.yaml", scoring)
+    start = trained.output / "1-dense" / "model"
+    train(load_recipe(path), tmp_path / "run", data=tiny_store.root, model=start, say=str)
+    folder = tmp_path / "run" / "1-alignment"
+    history = json.loads((folder / "history.json").read_text(encoding="utf-8"))
+    values = [entry["grounding_loss"] for entry in history if "grounding_loss" in entry]
+    assert values[-1] < 0.8 * values[0]
+    assert not any("answer_loss" in entry for entry in history)
+    old, new = weights(start), weights(folder / "model")
+    moved = {n.partition(".")[0] for n in new if not torch.equal(old[n], new[n])}
+    assert moved == {"tgis", "question_encoder"}
+
+
+def test_a_model_without_scores_has_none_to_learn(
+    tmp_path: Path, trained: Any, tiny_store: VolumeStore
+) -> None:
+    scoring = stage(
+        "alignment", epochs=1, batch=4, rate=3e-3, answer_weight=0, model={"aggregation": "average"}
+    )
+    path = write_recipe(tmp_path / "recipe.yaml", scoring)
+    with pytest.raises(InputError, match="Nothing would be learned"):
+        train(load_recipe(path), tmp_path / "run", data=tiny_store.root, model=trained.model)
+
+
+def test_scores_alone_are_the_models(trained: Any, tiny_store: VolumeStore) -> None:
+    model = Med2E3ForConditionalGeneration.from_pretrained(trained.model).eval()
+    collator = Collator(Med2E3Processor.from_pretrained(trained.model), model.config)
+    plain = StageData(augmentation="none", questions_per_volume=2)
+    examples = Examples(tiny_store, plain, epochs=1, seed=1)
+    batch = collator([examples[0], examples[1]])
+    batch.pop("slice_targets")
+    with torch.no_grad():
+        alone, whole = Scoring(model)(**batch), model(**batch)
+    torch.testing.assert_close(alone.slice_scores, whole.slice_scores)

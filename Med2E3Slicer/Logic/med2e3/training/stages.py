@@ -34,6 +34,7 @@ from med2e3.training.label_tokens import LabelCollator, LabelReading, LabelToken
 from med2e3.training.lora import add_adapters, merge_adapters
 from med2e3.training.parts import begin_anew, train_only, with_variant
 from med2e3.training.recipe import RECIPES, Stage
+from med2e3.training.scoring import Scoring
 from med2e3.training.trainer import Med2E3Trainer, OrderedTrainer
 
 #: folder of the model that a stage leaves
@@ -233,6 +234,14 @@ def _learner(
             processor, model.config, reports, letter_weight=stage.letter_weight
         )
         return Learner(module, reading, Med2E3Trainer, {})
+    if not stage.answer_weight:
+        if not model.config.scores_slices or stage.lora is not None:
+            raise InputError(
+                f"Nothing would be learned in stage {stage.name!r}: its answers count nothing.",
+                hint="A stage with 'answer_weight: 0' trains the scores of a model that has some, "
+                "without adapters.",
+            )
+        module = Scoring(model)
     options = {"grounding_weight": stage.grounding_weight, "answer_weight": stage.answer_weight}
     collator = Collator(processor, model.config, letter_weight=stage.letter_weight)
     return Learner(module, collator, Med2E3Trainer, options)

@@ -153,7 +153,8 @@ class Med2E3Trainer(OrderedTrainer):
         """The answers' loss, plus weighted score grounding.
 
         The answers' loss is per token of the whole batch; with ``label_weights`` it is the mean
-        over the answers of their tokens' weighted losses.
+        over the answers of their tokens' weighted losses.  It is not computed where it counts
+        nothing.
         """
         targets = inputs.pop("slice_targets", None)
         weights = inputs.pop("label_weights", None)
@@ -161,7 +162,10 @@ class Med2E3Trainer(OrderedTrainer):
         if model.training and num_items_in_batch is not None:
             # the library does not divide by the steps when the loss counts tokens itself
             share = 1.0 / self.current_gradient_accumulation_steps
-        if weights is None:
+        if not self.answer_weight:
+            outputs = model(**inputs)
+            answers = torch.zeros((), device=inputs["input_ids"].device)
+        elif weights is None:
             answers, outputs = super().compute_loss(
                 model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch
             )
@@ -170,7 +174,8 @@ class Med2E3Trainer(OrderedTrainer):
             outputs = model(**inputs)
             answers = share * weighted_answer_loss(outputs.logits, labels, weights)
         loss = self.answer_weight * answers
-        self.note("answer_loss", answers)
+        if self.answer_weight:
+            self.note("answer_loss", answers)
         if targets is not None and outputs.slice_scores is not None:
             grounding = grounding_loss(outputs.slice_scores, targets)
             self.note("grounding_loss", grounding)
