@@ -83,12 +83,33 @@ def test_a_missing_engine_is_said_and_can_be_asked_again(application, panel):
     assert panel.presenter.state.look.value == "failed"
     assert panel.ui.messagePrimaryButton.text == "Set up…"  # what the sentence advises
     assert panel.ui.messageSecondaryButton.text == "Try again"
+    assert panel.ui.engineStateLabel.text == "Engine: cannot be started; set it up again"
     assert panel.ui.exchangesList.count == 0
     application.screenshot("panel-failed")
     first = panel.presenter.state.failure
     application.click(panel.ui.messageSecondaryButton)
     wait_idle(application, panel)
     assert panel.presenter.state.failure is not first  # it was asked again, and failed anew
+
+
+def test_the_state_line_tells_what_became_of_the_engine(application, panel):
+    from med2e3.protocol import ModelNotReady
+    from med2e3_slicer.engine import EngineError, EngineLost, EngineUnusable
+
+    engine, said = widget(application).logic.med2e3.engine, []
+    for problem in (EngineUnusable, EngineLost, ModelNotReady, EngineError):
+        engine.problem = problem("x")
+        panel.refresh_engine()
+        said.append(panel.ui.engineStateLabel.text)
+    assert said == [
+        "Engine: cannot be started; set it up again",
+        "Engine: ended unexpectedly; starts again when asked",
+        "Engine: could not load the model; tries again when asked",
+        "Engine: did not start; tries again when asked",
+    ]
+    engine.problem = None
+    panel.refresh_engine()
+    assert "with the first question" in panel.ui.engineStateLabel.text
 
 
 def test_an_older_exchange_is_shown_again(application, answered):
@@ -211,7 +232,7 @@ def test_nothing_is_cut_off(application, answered, dark, width):
     panel.ui.remoteCheckBox.checked = True
     with application.style(dark):
         application.wait(60)
-        assert panel.widget.minimumSizeHint().width() <= 350 - 30
+        assert panel.widget.minimumSizeHint().width() <= 350 - 20  # with its scroll bar
         for kind in ("QPushButton", "QCheckBox", "QToolButton"):
             for each in panel.widget.findChildren(getattr(application.qt, kind)):
                 if each.isVisible():

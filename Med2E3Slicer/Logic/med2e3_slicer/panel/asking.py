@@ -9,8 +9,15 @@ from collections.abc import Callable, Sequence
 
 from slicer.i18n import tr as _
 
+from med2e3.protocol import ModelNotReady
 from med2e3.sizes import human_bytes
-from med2e3_slicer.engine import ConsentRequest, EngineAddress, EngineState
+from med2e3_slicer.engine import (
+    ConsentRequest,
+    EngineAddress,
+    EngineLost,
+    EngineState,
+    EngineUnusable,
+)
 from med2e3_slicer.logic import AskListener, Med2E3Logic
 from med2e3_slicer.model_names import model_title
 
@@ -123,8 +130,19 @@ class LogicAsking:
             EngineState.STARTING: _("Engine: starting"),
             EngineState.LOADING: _("Engine: loading the model"),
             EngineState.BUSY: self._model_text() or _("Engine: at work"),
-            EngineState.CRASHED: _("Engine: ended unexpectedly; starts again when asked"),
+            EngineState.CRASHED: self._problem_text(),
         }.get(self._logic.engine.state, "")
+
+    def _problem_text(self) -> str:
+        """Why no engine runs, and whether asking again helps."""
+        problem = self._logic.engine.problem
+        if isinstance(problem, EngineUnusable):
+            return _("Engine: cannot be started; set it up again")
+        if isinstance(problem, ModelNotReady):
+            return _("Engine: could not load the model; tries again when asked")
+        if isinstance(problem, EngineLost):
+            return _("Engine: ended unexpectedly; starts again when asked")
+        return _("Engine: did not start; tries again when asked")
 
     def _model_text(self) -> str:
         capabilities = self._logic.engine.capabilities
