@@ -189,18 +189,25 @@ def test_an_effect_of_the_segment_editor_comes_before_the_strip(
 def test_while_an_effect_is_active_the_strip_says_nothing(
     application: Any, scene: Scene, planted: Planted
 ) -> None:
-    """What is painted is not to be hidden by the strip's words; they come back afterwards."""
+    """What is painted is not to be hidden by the strip's words; they come back afterwards.
+
+    A scene that was saved in the middle of painting names an effect that no editor uses.
+    """
     canvas, strip = scene.canvas("Red"), scene.manager.strip_in("Red")
     x, y = strip.cell_middle(planted.index)
     place = (round(x), round(canvas.size.height() - 1 - y))
-    editor = application.scene.AddNewNodeByClass("vtkMRMLSegmentEditorNode")
+    node = application.scene.AddNewNodeByClass("vtkMRMLSegmentEditorNode")
+    editor = application.slicer.qMRMLSegmentEditorWidget(application.window)
     shown = []
-    for effect in ("", "Paint", ""):
-        editor.SetActiveEffectName(effect)
+    for effect, edited in (("", node), ("Paint", node), ("", node), ("Paint", None)):
+        editor.setMRMLSegmentEditorNode(edited)
+        node.SetActiveEffectName(effect)
         application.move(canvas, place[0], place[1] + 1)
         application.move(canvas, *place)
         shown.append(strip._hovered is not None)
-    assert shown == [True, False, True]
+    editor.setParent(None)
+    editor.deleteLater()
+    assert shown == [True, False, True, True]
 
 
 def test_dragging_along_the_strip_goes_from_slice_to_slice(

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from med2e3_slicer.strip.segmenting import is_segmenting
+
 Target = TypeVar("Target")
 
 #: above the view's own tools, which wait with priority 0, and below the Segment Editor with its 1
@@ -90,7 +92,7 @@ class Mouse(Generic[Target]):
             return
         cell = None if self.lets_pass() else self._cell_here()
         if self._chosen is None:
-            self._hover(None if cell is None or self._is_segmenting() else cell)
+            self._hover(None if cell is None or self._hides_words() else cell)
             return
         self._keep(event)
         if cell is not None and cell != self._chosen:
@@ -106,9 +108,9 @@ class Mouse(Generic[Target]):
     def _keep(self, event: str) -> None:
         self._interactor.GetCommand(self._tags[event]).SetAbortFlag(1)
 
-    def _is_segmenting(self) -> bool:
-        """Whether an effect of the Segment Editor is active."""
-        return any(node.GetActiveEffectName() for node in self._nodes("vtkMRMLSegmentEditorNode"))
+    def _hides_words(self) -> bool:
+        """Whether words at the mouse would lie on what a person draws there."""
+        return is_segmenting(self._nodes("vtkMRMLSegmentEditorNode"))
 
     def _on_other(self) -> bool:
         """Whether Slicer has something under the mouse that a person can grasp."""

@@ -26,7 +26,12 @@ CTK = (
     ctk_inputs.ctkComboBox,
     ctk_inputs.ctkSearchBox,
 )
-MRML = (mrml.qMRMLWidget, mrml.qMRMLTextWidget, selectors.qMRMLNodeComboBox)
+MRML = (
+    mrml.qMRMLWidget,
+    mrml.qMRMLTextWidget,
+    mrml.qMRMLSegmentEditorWidget,
+    selectors.qMRMLNodeComboBox,
+)
 
 
 def install() -> None:

@@ -1,6 +1,6 @@
-"""``qMRMLWidget`` and ``qMRMLTextWidget``.
+"""``qMRMLWidget``, ``qMRMLTextWidget`` and ``qMRMLSegmentEditorWidget``.
 
-Knows: the scene and text nodes.  Does not know: selectors (``selectors.py``).
+Knows: the scene, text nodes and the editor's node.  Does not know: selectors (``selectors.py``).
 """
 
 from __future__ import annotations
@@ -89,3 +89,19 @@ class qMRMLTextWidget(qMRMLWidget):
 
     autoSave = QtCore.Property(bool, lambda self: self._auto, _set_auto)
     readOnly = QtCore.Property(bool, lambda self: self._edit.isReadOnly(), _set_read_only)
+
+
+@cpp_class
+class qMRMLSegmentEditorWidget(qMRMLWidget):
+    """An editor of segments: it follows its node; its effects do nothing."""
+
+    def __init__(self, parent: Any = None) -> None:
+        super().__init__(parent)
+        self._node: Any = None
+
+    def setMRMLSegmentEditorNode(self, node: Any) -> None:
+        self._node = node
+
+    def activeEffect(self) -> Any:
+        name = self._node.GetActiveEffectName() if self._node is not None else ""
+        return QtCore.QObject(self) if name else None
