@@ -21,10 +21,9 @@ from med2e3.cli import options
 from med2e3.cli.engine import DEVICES
 from med2e3.cli.engine_elsewhere import TOKEN_VARIABLE
 from med2e3.errors import InputError, Med2E3Error
-from med2e3.model_info import read_model_info
 from med2e3.notice import NOTICE
 from med2e3.protocol import Hello, is_loopback, problem_of
-from med2e3.weights import EMBEDDED_NAME, resolve_model, store_dir
+from med2e3.weights import EMBEDDED_NAME, store_dir
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -195,7 +194,9 @@ def _token(host: str) -> str:
 
 def _check_model(model: str | None) -> None:
     if model is not None:
-        read_model_info(resolve_model(model))
+        from med2e3.engine.loaded import check_model  # noqa: PLC0415
+
+        check_model(model)
 
 
 def _silence() -> None:

@@ -218,8 +218,12 @@ def _add_model(app: FastAPI, backend: Backend, settings: Settings) -> None:
 
     @app.put(MODEL, tags=["model"], dependencies=_TOKEN)
     async def load_model(body: ModelBody) -> CapabilitiesOut:
-        """Load a model in the place of the present one; answers when it is ready."""
+        """Load a model in the place of the present one; answers when it is ready.
+
+        A name that means no model is refused, and the present one stays.
+        """
         check_allowed()
+        await asyncio.to_thread(backend.check, body.model)
         async with one_at_a_time:
             # goes on when the client does not wait for it
             await asyncio.shield(backend.load(body.model))

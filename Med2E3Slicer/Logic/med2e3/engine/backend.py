@@ -115,6 +115,13 @@ class Backend(Protocol):
     def status(self) -> Status:
         """The present state."""
 
+    def check(self, model: str) -> None:
+        """Whether there is a model of this name or folder; called on any thread, reads little.
+
+        Raises:
+            Med2E3Error: when there is none; nothing has changed.
+        """
+
     async def load(self, model: str) -> None:
         """Load a model by its name or folder; returns when it is ready.
 

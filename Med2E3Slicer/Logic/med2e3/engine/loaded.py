@@ -1,4 +1,4 @@
-"""What is told of a loaded model: its record and its licence.
+"""What is told of a model: whether there is one, its record and its licence.
 
 Knows model folders and the catalogue; loads nothing.
 """
@@ -9,10 +9,20 @@ from pathlib import Path
 
 from med2e3.model_info import read_model_info
 from med2e3.record import ModelRecord
-from med2e3.weights import EMBEDDED_NAME, load_catalogue, model_identity
+from med2e3.weights import EMBEDDED_NAME, load_catalogue, model_identity, resolve_model
 
 #: of the embedded model, which is part of this software
 _OWN_LICENCE = "Apache-2.0"
+
+
+def check_model(model: str) -> None:
+    """Refuse what names no model, before anything is begun or ended for it.
+
+    Raises:
+        InputError: when there is no model of this name or folder.
+        CheckpointError: when the folder holds no Med-2E3 model.
+    """
+    read_model_info(resolve_model(model))
 
 
 def model_record(folder: Path) -> ModelRecord:

@@ -80,6 +80,10 @@ class MeteredBackend:
         """The present state."""
         return self._backend.status()
 
+    def check(self, model: str) -> None:
+        """Whether there is a model of this name or folder."""
+        self._backend.check(model)
+
     async def load(self, model: str) -> None:
         """Load a model."""
         await self._backend.load(model)

@@ -16,6 +16,8 @@ from med2e3.weights.store import Store, store_dir
 #: name of the small model that ships with the software
 EMBEDDED_NAME = "embedded"
 _EMBEDDED_FOLDER = "Med2E3-embedded"
+#: characters of a name that a sentence repeats
+_LONGEST_NAME = 80
 
 
 def embedded_model_dir() -> Path:
@@ -61,8 +63,11 @@ def resolve_model(name_or_dir: str) -> Path:
         )
     known = ", ".join([EMBEDDED_NAME, *store.installed_names()])
     more = ", ".join(name for name in catalogue if not store.is_installed(name))
+    name = Path(name_or_dir).name
+    if len(name) > _LONGEST_NAME:
+        name = name[:_LONGEST_NAME] + "..."
     raise InputError(
-        f"There is no model or folder {Path(name_or_dir).name!r}; installed: {known}.",
+        f"There is no model or folder {name!r}; installed: {known}.",
         hint=f"To download: {more}." if more else "See `med2e3 models list`.",
     )
 

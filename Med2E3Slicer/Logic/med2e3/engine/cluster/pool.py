@@ -25,6 +25,7 @@ from med2e3.engine.backend import Job, Status
 from med2e3.engine.cluster.failures import MOST_LOSSES, lost_too_often, no_volume, unexpected
 from med2e3.engine.cluster.known import KnownReplica, Link
 from med2e3.engine.cluster.replicas import LOOKS_S, Replicas
+from med2e3.engine.loaded import check_model
 from med2e3.engine.worker.jobs import Pending
 from med2e3.errors import DeviceLostError, EngineCrashedError, Med2E3Error
 from med2e3.protocol import EngineUnreachable, ModelNotReady, UnknownVolume
@@ -105,6 +106,10 @@ class PoolBackend:
             replicas=len(self._replicas),
             replicas_ready=sum(r.ready for r in self._replicas),
         )
+
+    def check(self, model: str) -> None:
+        """Whether there is a model of this name or folder; see :func:`check_model`."""
+        check_model(model)
 
     async def load(self, model: str) -> None:
         """Load a model on every replica; returns when one of them is ready.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from med2e3.asking import Done, Event
 from med2e3.devices import AUTO
 from med2e3.engine.backend import Job, LoadedModel, State, Status
+from med2e3.engine.loaded import check_model
 from med2e3.engine.worker import frames, wire
 from med2e3.engine.worker.jobs import Pending
 from med2e3.engine.worker.process import COMMAND, WorkerProcess
@@ -97,6 +98,10 @@ class WorkerBackend:
     def worker_pid(self) -> int | None:
         """Process id of the process with the model, for those who watch it."""
         return self._process.pid if self._process else None
+
+    def check(self, model: str) -> None:
+        """Whether there is a model of this name or folder; see :func:`check_model`."""
+        check_model(model)
 
     async def load(self, model: str) -> None:
         """Load a model in a fresh process; returns when it is ready.
@@ -280,10 +285,11 @@ class WorkerBackend:
                     "precision": self._precision,
                 }
             )
-            async for message in process.messages():
-                if message["say"] == wire.BROKEN:
-                    broken = wire.broken_from_json(message)
-                else:
+            async with aclosing(process.messages()) as messages:
+                async for message in messages:
+                    if message["say"] == wire.BROKEN:
+                        broken = wire.broken_from_json(message)
+                        break  # its last word; tidying up may take it long, or hang
                     self._handle(message)
         finally:
             self._process, self._memory = None, (0, 0)

@@ -9,7 +9,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -64,7 +64,7 @@ class WorkerProcess:
         view = None if data is None else np.ascontiguousarray(data).data.cast("B")
         self._outbox.put_nowait((message, view))
 
-    async def messages(self) -> AsyncIterator[frames.Message]:
+    async def messages(self) -> AsyncGenerator[frames.Message, None]:
         """What it says, until it ends."""
         assert self._process.stdout is not None
         with suppress(EOFError, ConnectionError):
