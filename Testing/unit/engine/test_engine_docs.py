@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from unit.engine.conftest import Start
 from unit.engine.real_model import model_service
 
 from fixtures.engine_service import TOKEN
 from fixtures.nifti_files import hounsfield, nifti, saved
-from med2e3.protocol import EventReader, Failed, status_of
-from med2e3.protocol import problems as all_problems
+from med2e3.protocol import EventReader, Failed, engine_codes
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "engine-api.md").read_text("utf-8")
 
@@ -64,12 +64,24 @@ def test_the_python_example_answers(tmp_path: Path) -> None:
 
 
 def test_every_code_is_explained_with_its_status() -> None:
-    rows = dict(re.findall(r"^\| (`[a-z`, -]+) \| ([^|]+) \|", PAGE, re.MULTILINE))
+    rows = dict(re.findall(r"^\| (`[a-z`, -]+) \| (\d[^|]+) \|", PAGE, re.MULTILINE))
     explained = {
         code: status for codes, status in rows.items() for code in re.findall(r"`([a-z-]+)`", codes)
     }
-    for kind in vars(all_problems).values():
-        if isinstance(kind, type) and kind.__module__ == all_problems.__name__:
-            error = kind("x")
-            if error.code != "unreachable":  # a client says it of itself
-                assert str(status_of(error)) in explained[error.code], error.code
+    codes = {code: status for code, (status, _) in engine_codes().items()}
+    assert set(codes) == set(explained)
+    for code, status in codes.items():
+        assert str(status) in explained[code], code
+
+
+def test_the_description_lists_every_code_and_the_statuses_they_come_with(start: Start) -> None:
+    _, description = start().json("GET", "/openapi.json")
+    code = description["components"]["schemas"]["Problem"]["properties"]["code"]
+    assert code["examples"] == list(engine_codes())
+    for name, (status, meaning) in engine_codes().items():
+        assert f"\n- `{name}` ({status}): {meaning}" in code["description"]
+        assert meaning.endswith("."), name
+    for methods in description["paths"].values():
+        for said in methods.values():
+            statuses = {status for status, _ in engine_codes().values()} | {405, 408, 422}
+            assert set(said["responses"]) >= set(map(str, statuses))

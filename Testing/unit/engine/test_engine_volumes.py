@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
+import socket
 import threading
-import time
 
 import numpy as np
 import pytest
 from unit.engine.conftest import Start, make_volume
 
-from fixtures.engine_service import SIZE, Service, SteppedBackend, Voxels, eventually
+from fixtures.engine_service import SIZE, TOKEN, Service, SteppedBackend, Voxels, eventually
 from med2e3.engine.settings import Limits
 from med2e3.engine.shelf import Shelf
-from med2e3.protocol import UnknownVolume, deflate, volume_path, volume_sha256
+from med2e3.protocol import (
+    UnknownVolume,
+    deflate,
+    request_headers,
+    volume_path,
+    volume_sha256,
+)
 
 
 def put(
@@ -207,21 +214,34 @@ def test_the_service_sweeps_by_itself(start: Start, volume: Voxels) -> None:
     eventually(lambda: service.backend.volumes == {}, "the idle volume goes")
 
 
+def send_in_part(to: socket.socket, method: str, path: str, body: bytes) -> None:
+    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    head += "".join(f"{k}: {v}\r\n" for k, v in request_headers(TOKEN, "half").items())
+    to.sendall(head.encode() + b"\r\n" + body[: len(body) // 2])
+
+
+def test_a_client_that_falls_silent_within_a_small_body_is_told(start: Start) -> None:
+    service = start(limits=Limits(stall_s=0.3))
+    with socket.create_connection(("127.0.0.1", service.port), timeout=60) as half:
+        send_in_part(half, "POST", "/v1/questions", b"{}" * 20)
+        said = http.client.HTTPResponse(half)
+        said.begin()
+        assert (said.status, said.getheader("Connection")) == (408, "close")
+        assert said.getheader("Content-Type") == "application/problem+json"
+        problem = json.loads(said.read())
+    assert (problem["status"], problem["code"]) == (408, "bad-input")
+
+
 def test_a_client_that_stops_sending_gives_its_room_back(start: Start) -> None:
-    import socket
-
-    from fixtures.engine_service import TOKEN
-    from med2e3.protocol import request_headers
-
     volume = make_volume()
     service = start(limits=Limits(max_held_bytes=volume.voxels.nbytes, stall_s=0.3))
     for ending in ("hangs up", "falls silent"):
         with socket.create_connection(("127.0.0.1", service.port)) as half:
-            head = f"PUT {volume_path(volume.sha256, SIZE)} HTTP/1.1\r\nHost: x\r\n"
-            head += f"Content-Length: {volume.voxels.nbytes}\r\n"
-            head += "".join(f"{k}: {v}\r\n" for k, v in request_headers(TOKEN, "half").items())
-            half.sendall(head.encode() + b"\r\n" + volume.voxels.tobytes()[:100])
+            send_in_part(half, "PUT", volume_path(volume.sha256, SIZE), volume.voxels.tobytes())
             if ending == "falls silent":
-                time.sleep(1)
+                said = http.client.HTTPResponse(half)
+                said.begin()
+                assert (said.status, said.getheader("Connection")) == (408, "close")
+                assert json.loads(said.read())["code"] == "bad-input"
         eventually(lambda: put(service, volume) == 200, f"there is room after one that {ending}")
         service.request("DELETE", volume_path(volume.sha256))

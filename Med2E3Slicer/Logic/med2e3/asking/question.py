@@ -57,7 +57,7 @@ class Question:
             raise InputError(
                 f"A multiple-choice question needs 2 to 26 choices; this one has "
                 f"{len(self.choices)}.",
-                hint="Give --choice once for each option.",
+                hint="Give each option as a choice of its own, or no choices for an open question.",
             )
         if any(not choice.strip() for choice in self.choices):
             raise InputError("A choice is empty.", hint="Give each choice some text.")

@@ -37,6 +37,8 @@ from med2e3.protocol import (
 _OPEN = frozenset({HEALTH, "/openapi.json"})
 _OTHER_VERSION = re.compile(r"/v(\d{1,9})(?:/|$)")
 _CLIENT_WORD = re.compile(r"[A-Za-z0-9._~-]{1,64}")
+#: HTTP status of :func:`not_whole`
+NOT_WHOLE = 408
 #: where the client's word stands in a request's scope
 CLIENT_KEY = "med2e3_client"
 
@@ -76,6 +78,7 @@ class Gate:
             await self._refuse(error, body, send_with_version)
             return
         except ClientGone:
+            await self._refuse(not_whole(), body, send_with_version, NOT_WHOLE)
             return
         await self._app(scope, receive, send_with_version)
 
@@ -107,17 +110,21 @@ class Gate:
             )
         scope[CLIENT_KEY] = word
 
-    async def _refuse(self, error: Med2E3Error, unread: Body, send: Send) -> None:
+    async def _refuse(
+        self, error: Med2E3Error, unread: Body, send: Send, status: int | None = None
+    ) -> None:
         # a client that is still sending would see a broken connection instead of the reason
         await unread.skip(self._limits.max_volume_bytes)
-        body = json.dumps(problem_of(error)).encode()
+        status = status or status_of(error)
+        body = json.dumps(problem_of(error, status)).encode()
         headers = [
             (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
             (b"content-length", str(len(body)).encode()),
         ]
         if isinstance(error, NotAuthorized):
             headers.append((b"www-authenticate", b"Bearer"))
-        status = status_of(error)
+        if status == NOT_WHOLE:  # what still comes would be taken for the next request
+            headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -152,6 +159,11 @@ def _again(body: bytearray, receive: Receive) -> Receive:
 
 class ClientGone(Exception):  # noqa: N818 (control flow)
     """The client hung up, or fell silent, before its body was complete."""
+
+
+def not_whole() -> InputError:
+    """What a client is told that fell silent within its body."""
+    return InputError("The request's body did not arrive whole.", hint="Send it again.")
 
 
 class Body:

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from med2e3.engine.gate import ClientGone
+from med2e3.engine.gate import NOT_WHOLE, ClientGone, not_whole
 from med2e3.errors import InputError, Med2E3Error
 from med2e3.protocol import PROBLEM_MEDIA_TYPE, NotFound, problem_of, status_of
 
@@ -36,6 +36,7 @@ def documented() -> dict[int | str, dict[str, Any]]:
         403: "The operator does not allow this.",
         404: "Not held, or not known.",
         405: "No such method here.",
+        NOT_WHOLE: "The request's body did not arrive whole, and nothing more came.",
         409: "No model is loaded.",
         413: "Too large.",
         422: "The request is not as described here.",
@@ -77,7 +78,9 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(ClientGone)
     async def gone(_: Request, __: ClientGone) -> ProblemAnswer:
-        return _answer(InputError("The request's body did not arrive whole."), 408)
+        answer = _answer(not_whole(), NOT_WHOLE)
+        answer.headers["connection"] = "close"
+        return answer
 
     @app.exception_handler(Exception)
     async def unexpected(_: Request, error: Exception) -> ProblemAnswer:

@@ -14,7 +14,7 @@ from med2e3.asking import GenerationOptions, Question, Turn
 from med2e3.asking.events import FinishReason, StageName
 from med2e3.asking.question import Task
 from med2e3.engine.backend import State
-from med2e3.protocol import AskRequest
+from med2e3.protocol import AskRequest, engine_codes
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Probability = Annotated[float, Field(ge=0, le=1)]
@@ -153,6 +153,21 @@ class VolumeOut(BaseModel):
     sha256: Sha256
 
 
+def _codes() -> str:
+    said = [
+        f"- `{code}` ({status}): {meaning}" for code, (status, meaning) in engine_codes().items()
+    ]
+    return "\n".join(
+        [
+            "Short stable name, for programs. Each with its usual status, which stands in the "
+            "document also where it is in an `error` event (`bad-input` comes with 405, 408 and "
+            "422, too); a code that a client does not know is to be treated by its status:",
+            "",
+            *said,
+        ]
+    )
+
+
 class Problem(BaseModel):
     """An error, RFC 9457."""
 
@@ -160,7 +175,7 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: Annotated[str, Field(description="What happened and why, for a person.")]
-    code: Annotated[str, Field(description="Short stable name, for programs.")]
+    code: Annotated[str, Field(description=_codes(), examples=list(engine_codes()))]
     hint: Annotated[str, Field(description="What to do; may be empty.")]
 
 

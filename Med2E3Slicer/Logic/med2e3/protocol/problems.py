@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from med2e3.errors import Cancelled, CheckpointError, InputError, Med2E3Error, ResourceError
+from med2e3.errors import (
+    Cancelled,
+    CheckpointError,
+    InputError,
+    Med2E3Error,
+    ResourceError,
+    WeightsError,
+)
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 #: a problem's ``type`` is this and its code; ``docs/engine-api.md`` explains each
@@ -103,6 +110,8 @@ _BY_STATUS: dict[int, type[Med2E3Error]] = {
     429: TooMany,
     503: EngineUnreachable,
 }
+#: never of an engine: a download's, and what stops a program on request
+_OF_CLIENTS = (WeightsError, Cancelled)
 _WITHOUT_SENTENCE = "The engine failed and gave no reason."
 
 
@@ -114,7 +123,27 @@ def _all_classes(root: type[Med2E3Error]) -> Iterator[type[Med2E3Error]]:
 
 def status_of(error: Med2E3Error) -> int:
     """The HTTP status of an error."""
-    return _STATUS.get(error.code, 400 if isinstance(error, InputError) else 500)
+    return _status_of_kind(type(error))
+
+
+def _status_of_kind(kind: type[Med2E3Error]) -> int:
+    return _STATUS.get(kind.code, 400 if issubclass(kind, InputError) else 500)
+
+
+def engine_codes() -> dict[str, tuple[int, str]]:
+    """Every code that an engine answers with, its usual HTTP status and its meaning."""
+    kinds = [
+        kind
+        for kind in _all_classes(Med2E3Error)
+        if kind.__module__ in (Med2E3Error.__module__, __name__) and kind not in _OF_CLIENTS
+    ]
+    return {kind.code: (_status_of_kind(kind), _meaning(kind)) for kind in kinds}
+
+
+def _meaning(kind: type[Med2E3Error]) -> str:
+    if kind is Med2E3Error:
+        return "Anything else."
+    return (kind.__doc__ or "").partition("\n")[0]
 
 
 def problem_of(error: Med2E3Error, status: int | None = None) -> dict[str, Any]:
