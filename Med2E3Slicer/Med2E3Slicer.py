@@ -102,7 +102,7 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             slicer.util.childWidgetVariables,
             real_parts(self.logic.med2e3, self.open_set_up),
         )
-        self.layout.addWidget(self.panel.widget)
+        self.layout.addWidget(self.panel.widget, 1)  # all the height that there is
         self.panel.widget.setMRMLScene(slicer.mrmlScene)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.on_scene_closes)

@@ -16,6 +16,7 @@ from .files import qSlicerCoreIOManager
 from .modules import install_core, qSlicerModuleManager, qSlicerModuleSelectorToolBar
 from .pythonqt import cpp_class
 from .views.layout import qSlicerLayoutManager
+from .widgets.ctk_boxes import ctkCollapsibleButton
 
 #: module → class of its logic, real ones of slicer-core
 LOGICS = {
@@ -44,7 +45,9 @@ class qSlicerMainWindow(QtWidgets.QMainWindow):
         self._dock.setObjectName("PanelDockWidget")
         self._scroll = QtWidgets.QScrollArea(self._dock)
         self._scroll.setWidgetResizable(True)
-        self._scroll.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+        self._scroll.setHorizontalScrollBarPolicy(QtCore.Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._scroll.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
+        self._help, self._shown = self._fill_panel(), None
         self._dock.setWidget(self._scroll)
         self.addDockWidget(QtCore.Qt.DockWidgetArea.LeftDockWidgetArea, self._dock)
         viewport = QtWidgets.QWidget(self)
@@ -58,11 +61,42 @@ class qSlicerMainWindow(QtWidgets.QMainWindow):
         """Return what chooses the module."""
         return self._selector
 
+    def _fill_panel(self) -> Any:
+        """Lay out what scrolls, as qSlicerModulePanel does: help, the module's widget, a spacer.
+
+        The part "Help & Acknowledgement" is hidden until a test shows it.
+        """
+        contents = QtWidgets.QWidget()
+        self._panel_layout = QtWidgets.QVBoxLayout(contents)
+        self._panel_layout.setContentsMargins(0, 0, 0, 0)
+        self._panel_layout.setSizeConstraint(QtWidgets.QLayout.SizeConstraint.SetMinAndMaxSize)
+        policy = QtWidgets.QSizePolicy.Policy
+        help_part = ctkCollapsibleButton("Help && Acknowledgement")
+        help_part.setSizePolicy(policy.Ignored, policy.Fixed)
+        text = QtWidgets.QLabel("<br>".join(["Help"] * 20))
+        QtWidgets.QVBoxLayout(help_part).addWidget(text)
+        help_part.setCollapsed(True)
+        help_part.hide()
+        self._panel_layout.addWidget(help_part)
+        self._panel_layout.addItem(
+            QtWidgets.QSpacerItem(0, 0, policy.Minimum, policy.MinimumExpanding)
+        )
+        self._scroll.setWidget(contents)
+        return help_part
+
     def _show_panel(self, widget: Any, title: str) -> None:
-        self._scroll.takeWidget()
+        if self._shown is not None:
+            self._panel_layout.takeAt(1)
+            self._shown.setVisible(False)
+            self._shown.setParent(None)
+        self._shown = widget
         if widget is not None:
-            self._scroll.setWidget(widget)
-            widget.show()
+            policy = QtWidgets.QSizePolicy.Policy
+            if widget.layout() is not None:
+                widget.layout().setContentsMargins(0, 0, 0, 0)
+            self._panel_layout.insertWidget(1, widget, 1)
+            widget.setSizePolicy(policy.Minimum, widget.sizePolicy.verticalPolicy())
+            widget.setVisible(True)
         self._dock.setWindowTitle(title)
 
     def _set_panel_width(self, pixels: int | None) -> None:

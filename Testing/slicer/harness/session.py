@@ -209,20 +209,28 @@ class Session:
         self.process()
 
     def wheel(self, widget: Any, steps: int, x: int | None = None, y: int | None = None) -> None:
-        """Turn the wheel; positive is away from the person."""
+        """Turn the wheel; positive is away from the person.
+
+        A widget that leaves it lets it pass to its parent, which Qt sees to for real wheels only.
+        """
         self._reachable(widget)
         point = QtCore.QPointF(self._point(widget, x, y))
-        event = self.qt.QWheelEvent(
-            point,
-            QtCore.QPointF(widget.mapToGlobal(point.toPoint())),
-            QtCore.QPoint(),
-            QtCore.QPoint(0, 120 * steps),
-            Qt.MouseButton.NoButton,
-            Qt.KeyboardModifier.NoModifier,
-            Qt.ScrollPhase.NoScrollPhase,
-            False,
-        )
-        self.app.sendEvent(widget, event)
+        while widget is not None:
+            event = self.qt.QWheelEvent(
+                point,
+                QtCore.QPointF(widget.mapToGlobal(point.toPoint())),
+                QtCore.QPoint(),
+                QtCore.QPoint(0, 120 * steps),
+                Qt.MouseButton.NoButton,
+                Qt.KeyboardModifier.NoModifier,
+                Qt.ScrollPhase.NoScrollPhase,
+                False,
+            )
+            event.ignore()
+            if self.app.sendEvent(widget, event) and event.isAccepted():
+                break
+            point += QtCore.QPointF(widget.pos)
+            widget = None if widget.isWindow() else widget.parentWidget()
         self.process()
 
     def key(self, widget: Any, key: Any, modifier: Any = Qt.KeyboardModifier.NoModifier) -> None:

@@ -106,7 +106,7 @@ class Pictures:
         self.take("report")
 
         self._ask(panel, "plane")
-        self._scroll(panel, panel.ui.answerSection)
+        self._scroll(panel, panel.ui.questionEdit)
         self.take("question")
         panel.ui.questionEdit.setPlainText("Is there an abnormality?")
         panel.ui.multipleChoiceCheckBox.checked = False
@@ -162,7 +162,7 @@ class Pictures:
                 for view in ("Red", "Green", "Yellow"):
                     self.session.slice_view(view).forceRender()
                 for _ in range(5):
-                    self.session.app.sendPostedEvents()
+                    self.session.app.sendPostedEvents(None, self.session.qt.QEvent.LayoutRequest)
                 self._save(name, self.session.window)
 
         presenter.wrote = third
@@ -179,15 +179,12 @@ class Pictures:
     def _wait(self, panel: object) -> None:
         self.session.wait_until(lambda: not panel.presenter.state.busy, 300)
 
-    def _scroll(self, panel: object, section: object) -> None:
-        """Bring a section of the panel to the top of what is seen of it."""
-        self.session.wait(30)
-        area = panel.widget.parent()
-        while area is not None and not isinstance(area, self.session.qt.QScrollArea):
-            area = area.parent()
-        if area is not None:
-            bar = area.verticalScrollBar()
-            bar.value = min(bar.maximum, section.y - 40)
+    def _scroll(self, panel: object, widget: object) -> None:
+        """Bring something in the panel to the top of what is seen, as far as it scrolls."""
+        self.session.wait(120)
+        place = widget.mapTo(panel.ui.panelContents, self.session.qt.QPoint(0, 0))
+        bar = panel.ui.panelScrollArea.verticalScrollBar()
+        bar.value = min(bar.maximum, place.y() - 8)
 
     def _save_and_load(self, panel: object) -> None:
         from panel_kit import widget

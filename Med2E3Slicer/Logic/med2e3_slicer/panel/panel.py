@@ -26,6 +26,7 @@ from .exchanges_view import ExchangesActions, ExchangesView
 from .message_view import MessageView
 from .ports import ModelChoice, Order, VolumeNotes
 from .question_view import QuestionActions, QuestionView
+from .scrolling import tend
 from .state import EnginePlace
 from .style import dress_quiet
 from .view_choices import ViewChoices
@@ -80,7 +81,7 @@ class Panel:
         self._watchers = [watch(self.widget, {
             qt.QEvent.PaletteChange: self._on_style,
             qt.QEvent.StyleChange: self._on_style,
-        })]  # fmt: skip
+        }), *tend(self.ui.panelScrollArea)]  # fmt: skip
         self.ui.inputSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._on_volume)
         self.ui.modelSelector.connect("currentIndexChanged(int)", self._on_model)
         self._end_engine = parts.asking.observe(self.refresh_engine)

@@ -55,9 +55,14 @@ def add_exchange(volume: Any, question: Question, answer: str) -> StoredExchange
 
 
 def test_notice_is_shown(case: Any) -> None:
-    """The notice stands in the panel."""
+    """The notice stands in the panel, above what scrolls."""
     panel = _panel()
+    area = panel.ui.panelScrollArea
     case.assertIn(NOTICE, panel.ui.noticeLabel.text)
+    case.assertFalse(area.isAncestorOf(panel.ui.noticeFrame))
+    case.assertTrue(area.isAncestorOf(panel.ui.askButton))
+    needed = panel.ui.panelContents.property("minimumSizeHint").width()
+    case.assertGreaterEqual(area.minimumWidth, needed)
 
 
 def test_volume_is_examined(case: Any) -> None:
