@@ -55,8 +55,16 @@ class DenseCollator:
         """A batch.
 
         Returns:
-            ``pixel_values`` (V, 1, N, H, W), ``label_map`` (V, N, H, W) uint8, ``attributes``
-            (V, number of attributes), -100 where a value is not known.
+            ``pixel_values`` (V, 1, N, H, W), and what :meth:`known` gives.
+        """
+        return {"pixel_values": stack_voxels(examples)} | self.known(examples)
+
+    def known(self, examples: Sequence[Example]) -> dict[str, Tensor]:
+        """What is known of the volumes, without their voxels.
+
+        Returns:
+            ``label_map`` (V, N, H, W) uint8, ``attributes`` (V, number of attributes), -100 where
+            a value is not known.
         """
         maps = [example.labels for example in examples if example.labels is not None]
         known = [
@@ -69,7 +77,6 @@ class DenseCollator:
             for example in examples
         ]
         return {
-            "pixel_values": stack_voxels(examples),
             "label_map": torch.from_numpy(np.stack(maps)),
             "attributes": torch.tensor(known),
         }

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from med2e3.model.connector import pool_patches
-
 #: label value of voxels of which nothing is known
 UNKNOWN = 255
 #: share of a patch's voxels that a label must fill to count as there
@@ -59,9 +57,8 @@ def pooled_presence(
         Both as (V, tokens, labels): a label that is in one of the patches is there; one that is in
         none is known to be absent when each patch says so.
     """
-    share = pool_patches(present, cells, pool)
-    there = (share > 0).float()
-    sure = (pool_patches(known, cells, pool) > 1 - 1e-6).float()
+    there = any_patch(present, cells, pool)
+    sure = 1 - any_patch(1 - known, cells, pool)
     return there, torch.maximum(there, sure)
 
 

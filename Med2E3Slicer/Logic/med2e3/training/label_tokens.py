@@ -8,7 +8,7 @@ labels, places and tokens; nothing of pictures.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -156,8 +156,8 @@ class LabelCollator(Collator):
     Args:
         processor: the model's.
         config: the model's.
-        whole: makes label maps and attributes of a batch
-            (:class:`~med2e3.training.dense.DenseCollator`).
+        known: label maps and attributes of a batch
+            (:meth:`med2e3.training.dense.DenseCollator.known`).
         letter_weight: see :class:`~med2e3.training.collate.Collator`.
     """
 
@@ -165,23 +165,24 @@ class LabelCollator(Collator):
         self,
         processor: Med2E3Processor,
         config: Med2E3Config,
-        whole: Any,
+        known: Callable[[Sequence[Example]], dict[str, Tensor]],
         *,
         letter_weight: float | None = None,
     ) -> None:
         super().__init__(processor, config, letter_weight=letter_weight)
-        self.whole = whole
+        self.known = known
 
     def __call__(self, examples: Sequence[Example]) -> dict[str, Tensor]:
         """A batch: texts, ``label_map``, ``attributes``, ``volume_index``, ``relevant_slices``."""
         rows = [(v, s) for v, example in enumerate(examples) for s in example.samples]
-        known = self.whole(examples)
-        return self.texts([sample for _, sample in rows]) | {
-            "label_map": known["label_map"],
-            "attributes": known["attributes"],
-            "volume_index": torch.tensor([volume for volume, _ in rows]),
-            "relevant_slices": torch.stack([self.slice_target(sample) for _, sample in rows]),
-        }
+        return (
+            self.texts([sample for _, sample in rows])
+            | self.known(examples)
+            | {
+                "volume_index": torch.tensor([volume for volume, _ in rows]),
+                "relevant_slices": torch.stack([self.slice_target(sample) for _, sample in rows]),
+            }
+        )
 
 
 def _some_scores(relevant: Tensor) -> Tensor:

@@ -221,9 +221,9 @@ def _learner(
         labels, attributes = _known(stage, store)
         tokens = _label_tokens(stage, model, labels, attributes)
         sizes = [len(values) for values in attributes.values()]
-        whole = DenseCollator(len(labels), attributes)
+        known = DenseCollator(len(labels), attributes).known
         label_collator = LabelCollator(
-            processor, model.config, whole, letter_weight=stage.letter_weight
+            processor, model.config, known, letter_weight=stage.letter_weight
         )
         return Learner(LabelReading(model, tokens, sizes), label_collator, Med2E3Trainer, {})
     if stage.kind == "language":
