@@ -158,7 +158,8 @@ def test_the_language_model_reads_labels_and_the_connectors_write_them(
         n.partition(".")[0] for n in weights[0] if not torch.equal(weights[0][n], weights[1][n])
     }
     assert moved == {"language_model"}
-    for folder, figure, share in ((read, "answer_loss", 0.5), (written, "loss", 0.7)):
+    # a language model whose tokens tell nothing learns what is usual, and stays at 0.07
+    for folder, figure, share in ((read, "answer_loss", 0.03), (written, "loss", 0.7)):
         history = json.loads((folder / "history.json").read_text("utf-8"))
         values = [entry[figure] for entry in history if figure in entry]
         assert values[-1] < share * values[0], (folder.name, values)
