@@ -30,6 +30,10 @@ def test_voxels_of_which_nothing_is_known_hide_absence_but_not_presence() -> Non
     present, known = presence(label_map, (1, 1, 1), 3)
     assert present[0, 0].tolist() == [0, 1, 0]
     assert known[0, 0].tolist() == [0, 1, 0]
+    always_marked = torch.tensor([False, False, True])
+    present, known = presence(label_map, (1, 1, 1), 3, always_marked)
+    assert present[0, 0].tolist() == [0, 1, 0]
+    assert known[0, 0].tolist() == [0, 1, 1], "a lesion put in would be marked"
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +81,7 @@ def test_the_slice_encoder_sees_some_slices_and_all_findings_among_them(
     seen = set()
     for seed in range(12):
         torch.manual_seed(seed)
-        chosen = dense._choose_slices(label_map, 6)
+        chosen = dense._choose_slices(label_map)
         assert chosen.shape == (2, 6)
         assert (chosen.diff(dim=1) > 0).all(), "in their order, none twice"
         assert {3, 17, 30} <= set(chosen[0].tolist())

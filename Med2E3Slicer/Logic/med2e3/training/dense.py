@@ -27,6 +27,7 @@ from med2e3.training.collate import stack_voxels
 from med2e3.training.dense_targets import any_patch, one_hot, pooled_presence, presence
 from med2e3.training.examples import Example
 from med2e3.training.label_tokens import LabelTokens
+from med2e3.training.slice_finding import SliceFinding
 
 
 @dataclass
@@ -37,6 +38,7 @@ class DenseOutput(ModelOutput):
     patch_loss: Tensor | None = None
     volume_loss: Tensor | None = None
     token_loss: Tensor | None = None
+    slice_loss: Tensor | None = None
 
 
 class DenseCollator:
@@ -98,6 +100,9 @@ class DensePretraining(nn.Module):
         train: the encoders that learn, and connectors that learn with them.
         label_tokens: writes the tokens that connectors are to write; None gives each connector a
             head that says which labels lie in a token.
+        always_marked: (labels,), see :func:`~med2e3.training.dense_targets.presence`.
+        slice_weight: weight of :class:`~med2e3.training.slice_finding.SliceFinding`, which needs
+            both connectors in ``train``.
     """
 
     def __init__(
@@ -109,6 +114,8 @@ class DensePretraining(nn.Module):
         slices: int | None = None,
         train: Sequence[str] = ("vision_2d", "vision_3d"),
         label_tokens: LabelTokens | None = None,
+        always_marked: Tensor | None = None,
+        slice_weight: float = 0.0,
     ) -> None:
         super().__init__()
         self.config = model.config
@@ -141,20 +148,25 @@ class DensePretraining(nn.Module):
         self.token_heads = nn.ModuleDict({n: nn.Linear(width, num_labels) for n in headed})
         self.label_weights: Tensor
         self.register_buffer("label_weights", label_weights, persistent=False)
+        self.always_marked: Tensor | None
+        self.register_buffer("always_marked", always_marked, persistent=False)
+        self.slice_weight = slice_weight
+        self.slice_finding = SliceFinding(model.config, num_labels) if slice_weight else None
 
     def forward(
         self, pixel_values: Tensor, label_map: Tensor, attributes: Tensor, **_: Any
     ) -> DenseOutput:
         """The loss of a batch; see :class:`DenseCollator` for the shapes."""
         patch_losses, volume_losses, token_losses = [], [], []
+        written: dict[str, Tensor] = {}
+        chosen = self._choose_slices(label_map)
+        row = torch.arange(len(chosen), device=chosen.device).unsqueeze(1)
         for name, encoder in self.encoders.items():
             pixels, seen = pixel_values, label_map
-            if name == "vision_2d" and self.slices is not None:
-                chosen = self._choose_slices(label_map, self.slices)
-                row = torch.arange(len(chosen), device=chosen.device).unsqueeze(1)
+            if name == "vision_2d":
                 pixels, seen = pixels[row, :, chosen].transpose(1, 2), seen[row, chosen]
             features, cells = self._features(name, encoder, pixels)
-            present, known = presence(seen, cells, self.num_labels)
+            present, known = presence(seen, cells, self.num_labels, self.always_marked)
             patches = self.patch_heads[name](features)
             patch_losses.append(self._cost(patches, present, known))
             parts = self.volume_heads[name](features.mean(dim=1)).split(self.sizes, dim=-1)
@@ -163,7 +175,9 @@ class DensePretraining(nn.Module):
                     volume_losses.append(F.cross_entropy(part, attributes[:, i]))
             if name not in self.connectors:
                 continue
-            tokens = self._tokens(name, features, cells)
+            written[name] = tokens = self._tokens(name, features, cells)
+            if name == "vision_2d":
+                in_slices = [x.unflatten(1, (cells[0], -1)) for x in (tokens, present, known)]
             if self.label_tokens is not None:
                 with torch.no_grad():
                     # what no one knows is taken as the encoder sees it
@@ -178,7 +192,16 @@ class DensePretraining(nn.Module):
         whole = torch.stack(volume_losses).mean() if volume_losses else patch.new_zeros(())
         token = torch.stack(token_losses).mean() if token_losses else patch.new_zeros(())
         loss = 10 * patch + whole + token
-        return DenseOutput(loss=loss, patch_loss=patch, volume_loss=whole, token_loss=token)
+        found = None
+        if self.slice_finding is not None:
+            tokens_2d, present, known = in_slices
+            found = self.slice_finding(
+                written["vision_3d"], tokens_2d, chosen, present, known, self.label_weights
+            )
+            loss = loss + self.slice_weight * found
+        return DenseOutput(
+            loss=loss, patch_loss=patch, volume_loss=whole, token_loss=token, slice_loss=found
+        )
 
     @torch.no_grad()
     def standardize(self, pixel_values: Tensor) -> None:
@@ -241,12 +264,14 @@ class DensePretraining(nn.Module):
         cost = F.binary_cross_entropy_with_logits(logits, present, weights, reduction="none")
         return cost.sum() / known.sum().clamp_min(1)
 
-    def _choose_slices(self, label_map: Tensor, count: int) -> Tensor:
-        """(V, count): slices at random, those with findings first, in their order."""
+    def _choose_slices(self, label_map: Tensor) -> Tensor:
+        """(V, chosen): slices at random, those with findings first, in their order; or all."""
         findings = torch.nonzero(self.label_weights > 1).flatten().to(label_map.dtype)
         holds = torch.isin(label_map, findings).flatten(2).any(dim=-1)
+        if self.slices is None:
+            return torch.arange(holds.shape[1], device=holds.device).expand_as(holds)
         order = torch.rand(holds.shape, device=holds.device) + holds
-        return order.topk(min(count, order.shape[1])).indices.sort().values
+        return order.topk(min(self.slices, order.shape[1])).indices.sort().values
 
     def _features(
         self, name: str, encoder: nn.Module, pixels: Tensor

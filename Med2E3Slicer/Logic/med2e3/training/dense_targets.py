@@ -14,7 +14,10 @@ _PRESENT = 0.06
 
 
 def presence(
-    label_map: Tensor, cells: tuple[int, int, int], num_labels: int
+    label_map: Tensor,
+    cells: tuple[int, int, int],
+    num_labels: int,
+    always_marked: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Which labels lie in which patch.
 
@@ -22,6 +25,7 @@ def presence(
         label_map: (V, N, H, W), uint8; :data:`UNKNOWN` where nothing is known.
         cells: patches along (slices, rows, columns), each a divisor of the map's size.
         num_labels: label values.
+        always_marked: (labels,), True for a label that unknown voxels do not hide.
 
     Returns:
         present: (V, patches, labels), 1.0 where a label fills enough of the patch.
@@ -39,6 +43,8 @@ def presence(
     share = counts[..., :num_labels] / voxels.shape[-1]
     present = (share >= _PRESENT).float()
     unclear = hidden.any(dim=-1, keepdim=True) & (present == 0)
+    if always_marked is not None:
+        unclear = unclear & ~always_marked
     return present, (~unclear).float()
 
 

@@ -108,6 +108,11 @@ class Stage:
         attributes: of whole volumes that a ``dense`` stage learns.
         finding_weights: how much patches that hold a label count in a ``dense`` stage, by the
             label's name.
+        always_marked: labels that are marked wherever they are, also in label maps that leave other
+            things unknown (``dense`` stages): lesions that were put into a real volume.
+        slice_weight: weight of a loss in a ``dense`` stage that lets the slices' vectors, which is
+            what TG-IS sees, tell which slices hold a label
+            (:mod:`med2e3.training.slice_finding`).
         reads: what stands where the visual tokens would in a ``language`` stage: ``reports`` (the
             volume's), or ``labels``, tokens written from its label map
             (:mod:`med2e3.training.label_tokens`).
@@ -137,6 +142,8 @@ class Stage:
     letter_weight: float | None = None
     attributes: tuple[str, ...] = ("plane", "phase", "region")
     finding_weights: Mapping[str, float] = field(default_factory=dict)
+    always_marked: tuple[str, ...] = ()
+    slice_weight: float = 0.0
     reads: str = "reports"
     label_tokens: bool = False
     standard_tokens: bool = False
@@ -289,7 +296,13 @@ def _stage(values: Any) -> Stage:
         _check_words(stage.lora.parts, stage.train, f"a part that stage {name!r} trains")
     _check_words(tuple(stage.data.task_weights), TASKS, f"a task (stage {name!r})")
     data = stage.data
-    single = (stage.grounding_weight, stage.answer_weight, stage.letter_weight, stage.muon)
+    single = (
+        stage.grounding_weight,
+        stage.answer_weight,
+        stage.letter_weight,
+        stage.slice_weight,
+        stage.muon,
+    )
     weights = [*(w or 0 for w in single), *data.topic_weights.values(), *data.task_weights.values()]
     if min(weights) < 0:
         raise InputError(f"A weight of stage {name!r} is below 0.")
@@ -300,6 +313,8 @@ def _stage(values: Any) -> Stage:
             f"Stage {name!r} is of kind {kind!r}.",
             hint="'reads' is for stages of kind 'language', 'label_tokens' for those of 'dense'.",
         )
+    if stage.slice_weight and not {"connector_2d", "connector_3d"} <= set(stage.train):
+        raise InputError(f"Stage {name!r} needs both connectors to learn what slices tell.")
     shaped = stage.standard_tokens or stage.label_tokens
     if shaped and not any(part.startswith("connector") for part in stage.train):
         raise InputError(f"Stage {name!r} trains no connector whose tokens it could shape.")

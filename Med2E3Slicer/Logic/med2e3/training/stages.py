@@ -35,7 +35,7 @@ from med2e3.training.lora import add_adapters, merge_adapters
 from med2e3.training.parts import begin_anew, train_only, with_variant
 from med2e3.training.recipe import RECIPES, Stage
 from med2e3.training.scoring import Scoring
-from med2e3.training.trainer import Med2E3Trainer, OrderedTrainer
+from med2e3.training.trainer import DenseTrainer, Med2E3Trainer, OrderedTrainer
 
 #: folder of the model that a stage leaves
 MODEL = "model"
@@ -282,15 +282,30 @@ def _dense(
     if stage.label_tokens:
         tokens = _label_tokens(stage, model, labels, attributes)
         tokens.load(start)
+    unknown = sorted({*stage.always_marked} - {*labels})
+    if unknown:
+        raise InputError(
+            f"'always_marked' of stage {stage.name!r} names {unknown[0]!r}, which is no label of "
+            "the training data.",
+            hint="Their labels: " + ", ".join(labels) + ".",
+        )
     module = DensePretraining(
-        model, len(labels), attributes, weights, stage.slices, stage.train, tokens
+        model,
+        len(labels),
+        attributes,
+        weights,
+        stage.slices,
+        stage.train,
+        tokens,
+        torch.tensor([name in stage.always_marked for name in labels]),
+        stage.slice_weight,
     )
     if not module.encoders:
         raise InputError(
             f"The stage {stage.name!r} trains no encoder that this model has.",
             hint="A 'dense' stage trains vision_2d, vision_3d or both.",
         )
-    return Learner(module, DenseCollator(len(labels), attributes), OrderedTrainer, {})
+    return Learner(module, DenseCollator(len(labels), attributes), DenseTrainer, {})
 
 
 def _contrastive(

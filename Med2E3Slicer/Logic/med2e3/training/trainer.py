@@ -127,6 +127,26 @@ class OrderedTrainer(Trainer):
         super().log(logs, start_time)
 
 
+class DenseTrainer(OrderedTrainer):
+    """Learns from label maps, and logs each part of the loss (``DenseOutput``)."""
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """As the library's."""
+        loss, outputs = super().compute_loss(
+            model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch
+        )
+        for name, value in outputs.items():
+            if name.endswith("_loss"):
+                self.note(name, value)
+        return (loss, outputs) if return_outputs else loss
+
+
 class Med2E3Trainer(OrderedTrainer):
     """Learns answers, and where the scores should lie.
 
