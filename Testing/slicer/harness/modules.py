@@ -104,9 +104,7 @@ class qSlicerScriptedLoadableModuleWidget(qMRMLWidget):
         self._class = getattr(module, self._module.name + "Widget")
         self._python = self._class(self)
         setattr(slicer.modules, self._module.name + "Widget", self._python)
-        self._python.setup()
-        if self._entered and hasattr(self._python, "enter"):
-            self._python.enter()
+        self._python.setup()  # Slicer does not call ``enter`` here, though the panel is seen
 
     isEntered = QtCore.Property(bool, lambda self: self._entered)
 

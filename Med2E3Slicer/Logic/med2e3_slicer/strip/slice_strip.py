@@ -245,8 +245,6 @@ class SliceStrip:
         lost = [shown for shown in self._shown if shown.stack is None]
         if lost:
             self._sentence = words.why_no_place(lost[0])
-        elif self._is_light_box():
-            self._sentence = words.light_box()
         else:
             height = 0.0
             if self._legend:
@@ -293,10 +291,6 @@ class SliceStrip:
             return None
         point = self._reference(stack)
         return None if point is None else round(stack.level(point), 6)
-
-    def _is_light_box(self) -> bool:
-        node = self.slice_logic.GetSliceNode()
-        return bool(node.GetLayoutGridRows() * node.GetLayoutGridColumns() > 1)
 
     # the mouse
 

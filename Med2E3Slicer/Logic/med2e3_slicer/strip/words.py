@@ -22,11 +22,6 @@ def legend() -> str:
     return _("score relative to uniform")
 
 
-def light_box() -> str:
-    """Why there is no strip in a view of several slices."""
-    return _("The strip is not drawn in light box views.")
-
-
 def why_no_place(shown: Shown) -> str:
     """Why an exchange's slices have no place in the views."""
     if shown.motion is None:

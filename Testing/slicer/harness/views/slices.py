@@ -1,7 +1,7 @@
 """The slice view and the widget around it, on the real slice logic and displayable managers.
 
 Knows: what ``qMRMLSliceWidget`` offers to Python.  Does not know: layouts.  The controller bar has
-a slider and a label only; the light box shows one slice.
+a slider and a label only.
 """
 
 from __future__ import annotations
