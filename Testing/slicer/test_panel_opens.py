@@ -113,6 +113,21 @@ def test_what_is_typed_is_kept_in_the_scene(application, panel):
     assert panel.question.text == "Where is it?"
 
 
+def test_a_window_that_is_typed_is_used(application, panel):
+    """The list stays as it is: an entry that Qt adds to it would stand for no window."""
+    choose(application, panel, application.add_volume())
+    panel.ui.advancedSection.collapsed = False
+    box = panel.ui.windowSelector
+    entries = box.count
+    box.lineEdit().selectAll()
+    application.type(box, "40,400")
+    application.key(box, application.qt.Qt.Key_Return)
+    application.wait(20)
+    assert widget(application).logic.getParameterNode().window == "40,400"
+    assert not panel.presenter.state.volume_problem
+    assert box.count == entries
+
+
 def test_closing_the_scene_leaves_nothing_of_it(application, panel):
     choose(application, panel, application.add_volume())
     application.type(panel.ui.questionEdit, "Is there a lesion?")
