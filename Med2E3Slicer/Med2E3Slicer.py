@@ -107,6 +107,7 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.on_scene_closes)
         self.addObserver(scene, scene.EndCloseEvent, self.on_scene_changed)
+        self.addObserver(scene, scene.StartImportEvent, self.on_scene_loads)
         self.addObserver(scene, scene.EndImportEvent, self.on_scene_changed)
         selection = slicer.app.applicationLogic().GetSelectionNode()
         if selection is not None:
@@ -170,6 +171,11 @@ class Med2E3SlicerWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The scene's nodes go away."""
         if self.panel is not None:
             self.panel.scene_closes()
+
+    def on_scene_loads(self, _caller: Any, _event: str) -> None:
+        """Nodes of a file come into the scene."""
+        if self.panel is not None:
+            self.panel.scene_loads()
 
     def on_scene_changed(self, _caller: Any, _event: str) -> None:
         """A scene was closed or loaded."""

@@ -128,6 +128,42 @@ def test_a_window_that_is_typed_is_used(application, panel):
     assert box.count == entries
 
 
+def test_a_scene_that_is_added_brings_its_choices(application, panel, tmp_path):
+    """Slicer's selector of volumes loses its choice then, which is nobody's wish."""
+    saved = application.add_volume(name="saved")
+    choose(application, panel, saved)
+    application.type(panel.ui.questionEdit, "Is there a lesion?")
+    scene = tmp_path / "saved.mrb"
+    assert application.slicer.util.saveScene(str(scene))
+    application.scene.Clear(0)
+    choose(application, panel, application.add_volume(name="open"))
+    application.type(panel.ui.questionEdit, "Which organ is abnormal?")
+    application.slicer.util.loadScene(str(scene))
+    application.wait(30)
+    assert panel.question.text == "Is there a lesion?"
+    assert panel.volume.GetName() == "saved"
+    assert widget(application).logic.getParameterNode().inputVolume is panel.volume
+
+
+def test_a_scene_without_choices_leaves_those_that_are_made(application, panel, tmp_path):
+    choices = widget(application).logic.getParameterNode().parameterNode
+    close_panel(application)
+    application.scene.RemoveNode(choices)
+    application.add_volume(name="added")
+    scene = tmp_path / "added.mrb"
+    assert application.slicer.util.saveScene(str(scene))
+    application.scene.Clear(0)
+    panel = open_panel(application)
+    application.add_volume(name="first")
+    volume = application.add_volume(name="second")
+    choose(application, panel, volume)
+    application.slicer.util.loadScene(str(scene))
+    application.wait(30)
+    assert panel.volume is volume
+    application.type(panel.ui.questionEdit, "Why?")
+    assert widget(application).logic.getParameterNode().question == "Why?"
+
+
 def test_closing_the_scene_leaves_nothing_of_it(application, panel):
     choose(application, panel, application.add_volume())
     application.type(panel.ui.questionEdit, "Is there a lesion?")

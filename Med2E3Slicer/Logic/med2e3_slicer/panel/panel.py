@@ -67,6 +67,7 @@ class Panel:
         self._parameters: PanelParameters | None = None
         self._stop_parameters: Callable[[], None] = lambda: None
         self._quiet = False
+        self._loading = False
         self._models: tuple[ModelChoice, ...] = ()
         self._notes = VolumeNotes("")
         self._examined: tuple[Any, ...] = ()
@@ -93,6 +94,7 @@ class Panel:
 
     def set_scene_parameters(self, parameters: PanelParameters | None) -> None:
         """Show and keep the choices of a scene; None while there is none."""
+        self._loading = False
         self._stop_parameters()
         self._stop_parameters = lambda: None
         self._parameters = parameters
@@ -100,6 +102,13 @@ class Panel:
             node = parameters.parameterNode  # type: ignore[attr-defined]  # the wrapper adds it
             self._stop_parameters = watch_node(node, self._on_parameters)
         self._read_parameters()
+
+    def scene_loads(self) -> None:
+        """A scene is being loaded: no field writes into it before its choices are shown.
+
+        Slicer's selector of volumes loses its choice meanwhile, and says so.
+        """
+        self._loading = True
 
     def scene_closes(self) -> None:
         """Nothing of the scene is to be touched any more."""
@@ -248,7 +257,7 @@ class Panel:
         self._set_state()
 
     def _on_form(self) -> None:
-        if not self._quiet:
+        if not (self._quiet or self._loading):
             self._write_parameters()
 
     def _on_model(self) -> None:

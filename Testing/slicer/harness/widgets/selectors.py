@@ -99,13 +99,20 @@ class qMRMLNodeComboBox(qMRMLWidget):
         if scene is not None:
             for event in _EVENTS:
                 number = getattr(scene, event)
-                self._observed.append((scene, observe(scene, number, self._scene_changed)))
+                react = self._scene_imported if event == "EndImportEvent" else self._scene_changed
+                self._observed.append((scene, observe(scene, number, react)))
         super().setMRMLScene(scene)
         self._fill()
 
     def _scene_changed(self, scene: Any, _event: Any) -> None:
         if not scene.IsBatchProcessing():
             self._fill()
+
+    def _scene_imported(self, *_: Any) -> None:
+        """Slicer takes all rows out and puts them in anew: the choice is lost, and told so."""
+        if self.noneEnabled:
+            self._select(None)
+        self._fill()
 
     def _wanted(self, node: Any) -> bool:
         if node.GetHideFromEditors() and not self.showHidden:
