@@ -58,6 +58,16 @@ def _picture(application, page, name):
     page.widget.window().grab().save(str(folder / f"{name}.png"))
 
 
+def test_it_is_hidden_and_comes_back_as_it_was(application, page, logic):
+    from med2e3_slicer.install import open_set_up
+
+    window = page.widget.window()
+    application.click(page.ui.closeButton)
+    assert not window.isVisible()
+    assert open_set_up(logic) is page
+    assert window.isVisible()
+
+
 def test_it_is_installed_by_one_button(application, tmp_path, page, logic):
     application.wait_until(lambda: "memory" in page.ui.checksLabel.text, PATIENCE_S)
     assert page.ui.buildButton.text == "Install the engine"

@@ -44,6 +44,7 @@ BAD = [
     ("signature", "button.connect('clicked', f)"),
     ("signature", "box.connect('currentIndexChanged(QString)', f)"),
     ("signature", "edit.connect('textChanged(str)', f)"),
+    ("bound-slot", "button.connect('clicked()', window.hide)"),
     ("translation", "_(f'Volume {name}')"),
     ("translation", "_(text)"),
     ("translation", "_('Slice {}').format(3)"),

@@ -68,7 +68,8 @@ def open_set_up(
     told = Told(ready, end_engine, removed, changed)
     page = Page(widget, slicer.util.childWidgetVariables(widget), set_up or SetUp(), told)
     _Opened.window, _Opened.page = window, page
-    page.ui.closeButton.connect("clicked()", window.hide)
+    # by its name: as a Python callable it would hold the window that holds it
+    page.ui.closeButton.connect("clicked()", window, "hide()")
     slicer.app.connect("aboutToQuit()", close_set_up)
     window.show()
     page.look()

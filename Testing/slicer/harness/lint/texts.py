@@ -18,6 +18,8 @@ QT5_SIGNATURES = {
     "error(QProcess::ProcessError)": "errorOccurred(QProcess::ProcessError)",
     "stateChanged(int)": "toggled(bool)",
 }
+#: slots of Qt's windows and loops
+QT_SLOTS = {"hide", "show", "close", "accept", "reject", "quit", "raise_", "deleteLater"}
 TRANSLATORS = {"_", "tr", "translate"}
 
 
@@ -40,6 +42,24 @@ def signatures(node: ast.AST, facts: Facts) -> Found:
         yield node, f"{text} is not the same in Qt 5 and Qt 6; use {QT5_SIGNATURES[text]}"
     elif re.search(r"\bstr\b|\bobject\b|\bPyObject\b", text):
         yield node, f"{text}: the types are C++'s (QString, vtkMRMLNode*)"
+
+
+def bound_slots(node: ast.AST, facts: Facts) -> Found:
+    """A slot of Qt's, taken as a Python callable, keeps the Python side of its widget.
+
+    A window without a parent belongs to Python: when its last keeper is a child of its own, Qt's
+    deleting of the window ends in Python's deleting it once more.
+    """
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "connect"
+        and len(node.args) == 2
+        and isinstance(node.args[1], ast.Attribute)
+        and node.args[1].attr in QT_SLOTS
+        and node.args[1].attr not in facts.own_names
+    ):
+        yield node, "name Qt's slot: connect('clicked()', window, 'hide()')"
 
 
 def translations(node: ast.AST, facts: Facts) -> Found:
@@ -73,6 +93,7 @@ def encodings(node: ast.AST, facts: Facts) -> Found:
 
 RULES: dict[str, Any] = {
     "signature": signatures,
+    "bound-slot": bound_slots,
     "translation": translations,
     "encoding": encodings,
 }
