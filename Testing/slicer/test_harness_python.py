@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import pathlib
+import sys
 from typing import Annotated, Optional
 
 import numpy as np
@@ -35,6 +36,27 @@ UI = """<?xml version="1.0" encoding="UTF-8"?>
 <connections><connection><sender>Panel</sender><signal>mrmlSceneChanged(vtkMRMLScene*)</signal>
  <receiver>volume</receiver><slot>setMRMLScene(vtkMRMLScene*)</slot></connection></connections>
 </ui>"""
+
+MODULE = """
+from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleWidget
+
+CALLS = []
+
+
+class Lasting(ScriptedLoadableModule):
+    pass
+
+
+class LastingWidget(ScriptedLoadableModuleWidget):
+    def setup(self):
+        CALLS.append("setup")
+
+    def enter(self):
+        CALLS.append("enter")
+
+    def cleanup(self):
+        CALLS.append("cleanup")
+"""
 
 
 class Plane(enum.Enum):
@@ -178,3 +200,17 @@ def test_without_a_main_window(application):
         assert application.slicer.util.mainWindow() is None
         assert application.app.layoutManager() is None
     assert application.slicer.util.mainWindow() is application.window
+
+
+def test_a_reload_sets_up_and_does_not_enter(application, tmp_path):
+    """Slicer leaves the module where it is: what is seen after a reload, ``setup`` must show."""
+    file = tmp_path / "Lasting.py"
+    file.write_text(MODULE, encoding="utf-8")
+    application.load_module(file)
+    application.slicer.util.selectModule("Lasting")
+    assert sys.modules["Lasting"].CALLS == ["setup", "enter"]
+    module = application.slicer.util.reloadScriptedModule("Lasting")
+    assert module.CALLS == ["setup"]  # the list is the new module's own
+    assert application.slicer.modules.lasting.widgetRepresentation().isEntered
+    application.unload_module("Lasting")
+    assert module.CALLS == ["setup", "cleanup"]
