@@ -35,6 +35,7 @@ BAD = [
     ("qt5-only", "qt.QRegExp('a')"),
     ("qt5-only", "layout.margin = 3"),
     ("old-vtk", "renderer.AddActor2D(actor)"),
+    ("lazy-vtk", "vtk.util.numpy_support.vtk_to_numpy(array)"),
     ("signal", "class A:\n    changed = qt.Signal(int)"),
     ("thread", "import threading"),
     ("thread", "from concurrent.futures import ThreadPoolExecutor"),
@@ -53,6 +54,7 @@ BAD = [
 
 GOOD = """
 from slicer.i18n import tr as _
+from vtk.util.numpy_support import vtk_to_numpy
 import qt
 
 def f(self, own):

@@ -163,6 +163,15 @@ def old_vtk(node: ast.AST, facts: Facts) -> Found:
         yield node, f"{node.attr} is deprecated; use {OLD_VTK[node.attr]}"
 
 
+def lazy_vtk(node: ast.AST, facts: Facts) -> Found:
+    """Slicer after 5.12 loads VTK's modules one by one: ``vtk.util`` is there once it is imported.
+
+    Here all of VTK is loaded, and so is what others have imported.
+    """
+    if isinstance(node, ast.Attribute) and dotted(node) in {"vtk.util", "vtk.numpy_interface"}:
+        yield node, f"from {dotted(node)}.MODULE import NAME; nobody may have imported it"
+
+
 def own_signals(node: ast.AST, facts: Facts) -> Found:
     """Signals declared in Python are not safe in PythonQt."""
     if isinstance(node, ast.Attribute) and dotted(node) in {"qt.Signal", "qt.Slot", "qt.Property"}:
@@ -220,6 +229,7 @@ RULES: dict[str, Any] = {
     "qt6-only": new_in_qt6,
     "qt5-only": gone_in_qt6,
     "old-vtk": old_vtk,
+    "lazy-vtk": lazy_vtk,
     "signal": own_signals,
     "thread": threads,
     "import": imports,
