@@ -192,3 +192,23 @@ def test_processes_report_as_in_slicer(application):
     application.wait_until(lambda: got)
     assert got == [3]
     assert bytes(process.readAllStandardOutput().data()) == b"hello\n"
+
+
+def test_an_empty_layout_is_false_and_is_not_among_the_names(application, tmp_path):
+    qt = application.qt
+    path = tmp_path / "empty.ui"
+    path.write_text(
+        '<ui version="4.0"><widget class="QWidget" name="Outer">'
+        '<layout class="QVBoxLayout" name="outerLayout"><item><widget class="QWidget" name="inner">'
+        '<layout class="QVBoxLayout" name="innerLayout"/></widget></item></layout></widget></ui>',
+        encoding="utf-8",
+    )
+    widget = application.slicer.util.loadUI(str(path))
+    names = vars(application.slicer.util.childWidgetVariables(widget))
+    assert {"outerLayout", "inner"} <= set(names)
+    assert "innerLayout" not in names
+    assert not names["inner"].layout()
+    assert names["inner"].layout() is not None
+    assert not qt.QMenu()
+    assert not qt.QTextDocument()
+    assert qt.QTextDocument("a")

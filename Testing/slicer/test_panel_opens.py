@@ -164,6 +164,20 @@ def test_a_scene_without_choices_leaves_those_that_are_made(application, panel, 
     assert widget(application).logic.getParameterNode().question == "Why?"
 
 
+def test_options_are_shown_with_their_probabilities(application, panel):
+    from med2e3_slicer.panel.answer_view import AnswerTexts
+
+    texts = AnswerTexts(
+        "Plane?", "", "", probabilities=(("A", "axial", 0.75), ("B", "coronal", 0.25))
+    )
+    frame, bar = panel.ui.probabilitiesFrame, application.qt.QProgressBar
+    for _ in range(2):  # the second time, the bars of the first go
+        panel.answer.show(texts, "A")
+        application.wait(20)
+        assert [each.value for each in frame.findChildren(bar)] == [75, 25]
+    assert frame.isVisible()
+
+
 def test_closing_the_scene_leaves_nothing_of_it(application, panel):
     choose(application, panel, application.add_volume())
     application.type(panel.ui.questionEdit, "Is there a lesion?")

@@ -269,13 +269,13 @@ class AnswerView:
         self._save_menu.addAction(text).connect("triggered()", save)
 
     def _show_probabilities(self, probabilities: Sequence[tuple[str, str, float]]) -> None:
-        ui = self._ui
+        grid = self._ui.probabilitiesFrame.layout()
         for widget in self._bars:
-            ui.probabilitiesLayout.removeWidget(widget)
+            grid.removeWidget(widget)
             widget.hide()
             widget.deleteLater()
         self._bars = []
-        ui.probabilitiesFrame.visible = bool(probabilities)
+        self._ui.probabilitiesFrame.visible = bool(probabilities)
         for row, (letter, option, probability) in enumerate(probabilities):
             name, bar = qt.QLabel(f"{letter}. {option}"), qt.QProgressBar()
             name.wordWrap = True
@@ -284,8 +284,8 @@ class AnswerView:
             bar.value = round(100 * probability)
             bar.setFixedWidth(110)
             bar.toolTip = _("How probable the model finds this option")
-            ui.probabilitiesLayout.addWidget(name, row, 0)
-            ui.probabilitiesLayout.addWidget(bar, row, 1)
+            grid.addWidget(name, row, 0)
+            grid.addWidget(bar, row, 1)
             self._bars += [name, bar]
 
     @staticmethod

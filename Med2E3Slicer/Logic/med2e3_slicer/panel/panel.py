@@ -38,9 +38,10 @@ if TYPE_CHECKING:
 _TICK_MS = 500
 #: a pause in typing after which an edited answer is kept in the scene
 _DRAFT_MS = 800
-#: files whose widgets fill the sections of the main file
-SECTIONS = {"Question": "questionSectionLayout", "Answer": "answerSectionLayout",
-            "Exchanges": "exchangesSectionLayout", "Advanced": "advancedSectionLayout"}  # fmt: skip
+#: files whose widgets fill the sections of the main file; the sections' layouts are empty, and
+#: what is empty is not among the names that Slicer gives
+SECTIONS = {"Question": "questionSection", "Answer": "answerSection",
+            "Exchanges": "exchangesSection", "Advanced": "advancedSection"}  # fmt: skip
 
 
 class Panel:
@@ -57,9 +58,9 @@ class Panel:
     ) -> None:
         self.widget = open_ui("Med2E3Slicer")
         self.ui = names(self.widget)
-        for name, layout in SECTIONS.items():
+        for name, place in SECTIONS.items():
             section = open_ui(name)
-            getattr(self.ui, layout).addWidget(section)
+            getattr(self.ui, place).layout().addWidget(section)
             setattr(self.ui, name, section)
             for key, value in vars(names(section)).items():
                 setattr(self.ui, key, value)

@@ -39,6 +39,7 @@ def build() -> Any:
         objects.patch_class(cls)
         signals.patch_class(cls)
     objects.patch_qobject()
+    objects.patch_truth()
     calls.refuse_keywords(classes)
     calls.refuse_image_of_bytes()
     calls.offer_exec()

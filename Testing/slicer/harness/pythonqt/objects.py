@@ -12,7 +12,7 @@ import types
 from typing import Any
 
 import shiboken6
-from PySide6 import QtCore
+from PySide6 import QtCore, QtGui, QtWidgets
 
 from . import qt6_only
 
@@ -124,6 +124,16 @@ def patch_class(cls: Any) -> None:
     cls.__setattr__ = make_setattr(shiboken6.Object.__setattr__)
     cls.__getattr__ = _getattr
     CPP_CLASSES.add(cls)
+
+
+def patch_truth() -> None:
+    """Make empty layouts, menus and documents false, as they are in PythonQt.
+
+    ``slicer.util.childWidgetVariables`` leaves out what is false.
+    """
+    for cls in (QtWidgets.QLayout, QtWidgets.QMenu, QtGui.QTextDocument):
+        target: Any = cls
+        target.__bool__ = lambda self: not self.isEmpty()
 
 
 def patch_qobject() -> None:
