@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import ImageFont
 
 from med2e3.errors import InputError
 from med2e3.palette import relative_color, rgb
@@ -92,6 +94,31 @@ def test_letters_suit_the_background(application: Any, scene: Scene) -> None:
         assert max(scene.color("Red", arrow)) < 60
     finally:
         renderer.SetBackground(0, 0, 0)
+
+
+def test_letters_come_from_the_font_that_slicer_is_told(application: Any, scene: Scene) -> None:
+    """VTK's own font has no Chinese letters, so Slicer lets a person (or a language pack) choose.
+
+    Any font shows it; the one that Pillow has in itself is drawn otherwise than VTK's.
+    """
+    planted = plant(application, matrix((2.0, 2.0, 3.0)))
+    scene.manager.show(planted.shown)
+    before = scene.picture("Red")
+    scene.manager.clear()
+    logic = application.app.applicationLogic()
+    font = Path(logic.GetFontFilePath("chosen.ttf"))
+    font.parent.mkdir(parents=True, exist_ok=True)
+    font.write_bytes(ImageFont.load_default(20).font_bytes)
+    logic.SetFontFileName(application.vtk.VTK_ARIAL, font.name)
+    try:
+        scene.manager.show(planted.shown)
+        assert (scene.picture("Red") != before).any()
+    finally:
+        logic.SetFontFileName(application.vtk.VTK_ARIAL, "")
+        font.unlink()
+    scene.manager.clear()
+    scene.manager.show(planted.shown)
+    assert (scene.picture("Red") == before).all()
 
 
 def test_two_exchanges_side_by_side(application: Any, scene: Scene) -> None:

@@ -7,7 +7,7 @@ well under a millisecond for the hundred shapes of a strip.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray
 from med2e3.palette import Rgb
 
 Point = tuple[float, float]
+#: gives a ``vtkTextProperty`` the font file that the person chose in place of VTK's own font
+UseFont = Callable[[Any], None]
 
 
 class Sheet:
@@ -25,9 +27,10 @@ class Sheet:
     Args:
         renderer: a ``vtkRenderer``.
         words: how many texts can be shown at once.
+        use_font: asked once for each text, since VTK's own font lacks many scripts; none keeps it.
     """
 
-    def __init__(self, renderer: Any, words: int) -> None:
+    def __init__(self, renderer: Any, words: int, use_font: UseFont | None = None) -> None:
         self._renderer = renderer
         self._corners: list[Point] = []
         self._sizes: list[int] = []
@@ -39,7 +42,7 @@ class Sheet:
         self._shapes = vtk.vtkActor2D()
         self._shapes.SetMapper(mapper)
         self._shapes.SetPickable(False)
-        self._texts = [_text_actor() for _ in range(words)]
+        self._texts = [_text_actor(use_font) for _ in range(words)]
         self._used = 0
         for prop in (self._shapes, *self._texts):
             prop.SetVisibility(False)
@@ -129,7 +132,9 @@ class Sheet:
 
     def text_size(self, words: str, *, size: int, bold: bool = False) -> tuple[int, int]:
         """Width and height that words take, in pixels."""
-        return _text_size(words, size, bold, self._renderer.GetRenderWindow().GetDPI())
+        style = self._texts[0].GetTextProperty()
+        font = style.GetFontFamily(), style.GetFontFile()
+        return _text_size(words, size, bold, self._renderer.GetRenderWindow().GetDPI(), font)
 
     def remove(self) -> None:
         """Take everything out of the renderer."""
@@ -138,9 +143,12 @@ class Sheet:
 
 
 @functools.lru_cache(maxsize=256)
-def _text_size(words: str, size: int, bold: bool, dpi: int) -> tuple[int, int]:
+def _text_size(
+    words: str, size: int, bold: bool, dpi: int, font: tuple[int, str | None]
+) -> tuple[int, int]:
     style = vtk.vtkTextProperty()
-    style.SetFontFamilyToArial()
+    style.SetFontFamily(font[0])
+    style.SetFontFile(font[1])
     style.SetFontSize(size)
     style.SetBold(bold)
     box = [0, 0, 0, 0]
@@ -148,12 +156,14 @@ def _text_size(words: str, size: int, bold: bool, dpi: int) -> tuple[int, int]:
     return box[1] - box[0] + 1, box[3] - box[2] + 1
 
 
-def _text_actor() -> Any:
+def _text_actor(use_font: UseFont | None) -> Any:
     actor = vtk.vtkTextActor()
     actor.SetTextScaleModeToNone()
     actor.GetPositionCoordinate().SetCoordinateSystemToDisplay()
     actor.SetPickable(False)
     style = actor.GetTextProperty()
     style.SetFontFamilyToArial()
+    if use_font is not None:
+        use_font(style)
     style.SetLineSpacing(1.15)
     return actor

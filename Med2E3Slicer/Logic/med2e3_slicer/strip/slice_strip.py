@@ -74,8 +74,10 @@ class SliceStrip:
         self._drawn: object = None
         self._drawn_cells: object = None
         self._sentence = ""
-        self._sheet = Sheet(renderer, words=14)
-        self._overlay = Sheet(renderer, words=1)
+        application = slice_logic.GetMRMLApplicationLogic()
+        use_font = None if application is None else application.UseCustomFontFile
+        self._sheet = Sheet(renderer, words=14, use_font=use_font)
+        self._overlay = Sheet(renderer, words=1, use_font=use_font)
         self._frame_tag = renderer.AddObserver(vtk.vtkCommand.StartEvent, self._before_frame)
         self._mouse: Mouse[Cell] | None = Mouse(
             interactor,
