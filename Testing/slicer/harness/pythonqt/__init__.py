@@ -8,7 +8,7 @@ from __future__ import annotations
 import types
 from typing import Any
 
-from PySide6 import QtCore, QtGui, QtNetwork, QtPrintSupport, QtSvg, QtUiTools, QtWidgets, QtXml
+from PySide6 import QtCore, QtGui, QtNetwork, QtPrintSupport, QtUiTools, QtWidgets
 
 from . import calls, dialogs, objects, qt6_only, signals
 from .loader import CUSTOM_WIDGETS, QUiLoader
@@ -17,7 +17,8 @@ from .problems import PROBLEMS, record_uncaught
 
 __all__ = ["CUSTOM_WIDGETS", "PROBLEMS", "build", "cpp_class", "record_uncaught"]
 
-MODULES = (QtCore, QtGui, QtWidgets, QtNetwork, QtPrintSupport, QtSvg, QtXml, QtUiTools)
+#: of the same Qt libraries as Slicer: no SVG, no XML
+MODULES = (QtCore, QtGui, QtWidgets, QtNetwork, QtPrintSupport, QtUiTools)
 #: PySide's own means that PythonQt does not have, or that its users were burnt by
 ABSENT = {"Signal", "Slot", "Property", "SIGNAL", "SLOT", "QEnum", "QFlag", "ClassInfo"}
 
