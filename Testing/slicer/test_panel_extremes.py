@@ -83,6 +83,26 @@ def test_a_long_name_of_a_model_and_an_unbroken_word(
     application.screenshot("panel-long-names")
 
 
+def test_buttons_beside_each_other_do_not_touch(application: Any, panel: Any) -> None:
+    """A row inside a grid has no space of its own unless the file says so."""
+    from med2e3_slicer.panel.selftest import add_exchange
+
+    add_exchange(panel.volume, Question.report(), "Axial CT of the chest.")
+    panel.ui.advancedSection.collapsed = False
+    panel.ui.exchangesList.currentRow = 0
+    fits(application, panel)
+    buttons = panel.widget.findChildren(application.qt.QPushButton)
+    seen = [each for each in buttons if each.isVisible()]
+    beside = [
+        right.x - left.x - left.width
+        for left in seen
+        for right in seen
+        if left.parent() == right.parent() and left.y == right.y and left.x < right.x
+    ]
+    assert len(beside) > 5
+    assert min(beside) >= 4
+
+
 def test_the_consent_dialog_names_what_is_sent(application: Any, panel: Any) -> None:
     logic = widget(application).logic
     logic.use_remote("http://gpu-server.radiology.hospital.example.org:8734", "token")
