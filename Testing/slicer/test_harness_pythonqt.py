@@ -212,3 +212,25 @@ def test_an_empty_layout_is_false_and_is_not_among_the_names(application, tmp_pa
     assert not qt.QMenu()
     assert not qt.QTextDocument()
     assert qt.QTextDocument("a")
+
+
+def test_a_destroyed_object_is_false_and_says_so(application):
+    qt = application.qt
+    label = qt.QLabel("a")
+    button = qt.QPushButton("b", label)
+    assert label
+    assert button
+    label.deleteLater()
+    application.wait(20)
+    assert not label
+    assert not button  # its parent took it along
+    for use in (
+        lambda: label.text,
+        lambda: label.setText("c"),
+        lambda: button.connect("clicked()", print),
+        lambda: button.isVisible(),
+    ):
+        with pytest.raises(ValueError, match="destroyed"):
+            use()
+    with pytest.raises(AttributeError, match="destroyed"):
+        label.text = "c"

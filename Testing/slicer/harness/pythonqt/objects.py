@@ -51,6 +51,8 @@ class QtProperty:
 
     def __set__(self, instance: Any, value: Any) -> None:
         kind = type(instance).__name__
+        if is_destroyed(instance):
+            raise AttributeError(f"Trying to set property '{self.name}' on a destroyed {kind}")
         if not self.writable:
             raise AttributeError(f"Property '{self.name}' of type '{kind}' is not writable.")
         try:
@@ -126,14 +128,21 @@ def patch_class(cls: Any) -> None:
     CPP_CLASSES.add(cls)
 
 
+def is_destroyed(instance: Any) -> bool:
+    """Whether Qt has deleted an object that Python still holds."""
+    return not shiboken6.isValid(instance)
+
+
 def patch_truth() -> None:
-    """Make empty layouts, menus and documents false, as they are in PythonQt.
+    """Make destroyed objects and empty layouts, menus, documents false, as they are in PythonQt.
 
     ``slicer.util.childWidgetVariables`` leaves out what is false.
     """
+    base: Any = QtCore.QObject
+    base.__bool__ = lambda self: not is_destroyed(self)
     for cls in (QtWidgets.QLayout, QtWidgets.QMenu, QtGui.QTextDocument):
         target: Any = cls
-        target.__bool__ = lambda self: not self.isEmpty()
+        target.__bool__ = lambda self: not is_destroyed(self) and not self.isEmpty()
 
 
 def patch_qobject() -> None:

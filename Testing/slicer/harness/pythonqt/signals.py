@@ -16,7 +16,7 @@ from typing import Any
 import shiboken6
 from PySide6 import QtCore
 
-from . import qt6_only
+from . import objects, qt6_only
 from .problems import PROBLEMS
 
 _connect = QtCore.QObject.connect
@@ -128,6 +128,8 @@ def patch_class(cls: Any) -> None:
     fresh = qt6_only.names(cls)
 
     def look_up(self: Any, name: str) -> Any:
+        if not name.startswith("_") and objects.is_destroyed(self):
+            raise ValueError(f"Trying to use '{name}' of a destroyed {type(self).__name__} object")
         if name == "connect":
             return types.MethodType(connect, self)
         if name == "disconnect":
