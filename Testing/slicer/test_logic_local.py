@@ -122,7 +122,9 @@ def test_the_order_of_what_is_told(application, logic):
 
 def test_many_volumes_in_a_loop(application, logic):
     volumes = [application.add_volume((40, 64, 64 + 4 * n), name=f"CT{n}") for n in range(3)]
-    answers = [logic.ask(volume, "Is it CT?", max_new_tokens=3) for volume in volumes]
+    answers = [
+        logic.ask(volume, "Is there a focal lesion?", max_new_tokens=3) for volume in volumes
+    ]
     assert len({answer.volume.sha256 for answer in answers}) == 3
     for volume, answer in zip(volumes, answers, strict=True):
         assert logic.exchanges(volume) == [answer]
@@ -133,7 +135,7 @@ def test_several_questions_at_once(application, logic):
     done = []
     runs = [
         logic.ask_async(volume, text, on_done=done.append, store=False, max_new_tokens=4)
-        for text in ("Which organ is this?", "Which plane is this?", "Is it CT?")
+        for text in ("Which organ is this?", "Which plane is this?", "Is there a focal lesion?")
     ]
     until(application, lambda: all(run.is_over for run in runs))
     assert {exchange.question for exchange in done} == {run.asked.question.text for run in runs}
@@ -162,7 +164,7 @@ def test_a_model_that_does_not_exist_is_told_in_the_engines_words(application, m
         logic.report(application.add_volume())
     assert caught.value.code == "bad-input"
     logic.use_local(model="embedded")
-    assert logic.ask(application.add_volume(), "Is it CT?", max_new_tokens=2).answer
+    assert logic.ask(application.add_volume(), "Is there a focal lesion?", max_new_tokens=2).answer
 
 
 def test_a_volume_that_cannot_be_used_is_refused_before_it_is_sent(application, logic):
@@ -217,7 +219,7 @@ def test_the_engine_is_killed_again_and_again(application, logic):
 
 def test_only_the_process_with_the_model_is_killed(application, logic):
     volume = application.add_volume()
-    logic.ask(volume, "Is it CT?", max_new_tokens=2)
+    logic.ask(volume, "Is there a focal lesion?", max_new_tokens=2)
     engine = logic.engine.pid
     heard = Heard()
     killed = []
@@ -238,7 +240,7 @@ def test_only_the_process_with_the_model_is_killed(application, logic):
 
 def test_stopping_at_random_moments(application, logic):
     volume = application.add_volume()
-    logic.ask(volume, "Is it CT?", max_new_tokens=2)
+    logic.ask(volume, "Is there a focal lesion?", max_new_tokens=2)
     engine = logic.engine.pid
     chance = random.Random(5)
     for _ in range(12):
@@ -254,7 +256,7 @@ def test_stopping_at_random_moments(application, logic):
             assert heard.exchange.answer.startswith("".join(heard.words))
         assert heard.calls.count("answered") + heard.calls.count("stopped") == 1
     assert logic.engine.pid == engine
-    assert logic.ask(volume, "Is it CT?", max_new_tokens=2).answer
+    assert logic.ask(volume, "Is there a focal lesion?", max_new_tokens=2).answer
     until(application, lambda: not logic.is_busy)
 
 
@@ -265,7 +267,7 @@ def test_stopping_while_the_engine_starts(application, logic):
     until(application, lambda: logic.engine.pid)
     run.stop()
     assert heard.calls[-1] == "stopped"
-    assert logic.ask(application.add_volume(), "Is it CT?", max_new_tokens=2).answer
+    assert logic.ask(application.add_volume(), "Is there a focal lesion?", max_new_tokens=2).answer
 
 
 def test_the_scene_is_closed_while_it_answers(application, logic):
@@ -277,7 +279,7 @@ def test_the_scene_is_closed_while_it_answers(application, logic):
     assert logic.exchanges() == []
     application.wait(500)
     assert logic.exchanges() == [], "nothing comes into the new scene later"
-    assert logic.ask(application.add_volume(), "Is it CT?", max_new_tokens=2).answer
+    assert logic.ask(application.add_volume(), "Is there a focal lesion?", max_new_tokens=2).answer
 
 
 def test_the_volume_is_deleted_while_it_answers(application, logic):
@@ -293,11 +295,11 @@ def test_the_volume_is_deleted_while_it_answers(application, logic):
 
 def test_the_volume_is_changed_between_two_questions(application, logic):
     volume = application.add_volume()
-    first = logic.ask(volume, "Is it CT?", max_new_tokens=2)
+    first = logic.ask(volume, "Is there a focal lesion?", max_new_tokens=2)
     voxels = application.slicer.util.arrayFromVolume(volume)
     voxels[:5] = 200
     application.slicer.util.arrayFromVolumeModified(volume)
-    second = logic.ask(volume, "Is it CT?", max_new_tokens=2)
+    second = logic.ask(volume, "Is there a focal lesion?", max_new_tokens=2)
     assert first.volume.sha256 != second.volume.sha256
 
 
@@ -306,13 +308,13 @@ def test_it_is_unloaded_when_idle_and_on_request(application, make_logic):
 
     logic = make_logic(idle_minutes=0.01)
     volume = application.add_volume()
-    logic.ask(volume, "Is it CT?", max_new_tokens=2)
+    logic.ask(volume, "Is there a focal lesion?", max_new_tokens=2)
     group = logic.engine.pid
     until(application, lambda: logic.state is EngineState.STOPPED, 30)
     until(application, lambda: not processes_of(group), 15)
     assert logic.engine.problem is None
     logic.use_local(idle_minutes=0)
-    logic.ask(volume, "Is it CT?", max_new_tokens=2)
+    logic.ask(volume, "Is there a focal lesion?", max_new_tokens=2)
     group = logic.engine.pid
     logic.unload()
     assert logic.state is EngineState.STOPPED
@@ -322,10 +324,10 @@ def test_it_is_unloaded_when_idle_and_on_request(application, make_logic):
 
 def test_another_model_or_precision_starts_another_engine(application, logic):
     volume = application.add_volume()
-    logic.ask(volume, "Is it CT?", max_new_tokens=2)
+    logic.ask(volume, "Is there a focal lesion?", max_new_tokens=2)
     before = logic.engine.pid
     logic.use_local(precision="bfloat16")
-    answer = logic.ask(volume, "Is it CT?", max_new_tokens=2)
+    answer = logic.ask(volume, "Is there a focal lesion?", max_new_tokens=2)
     assert logic.engine.pid != before
     assert answer.generation["dtype"] == "bfloat16"
     until(application, lambda: not processes_of(before), 15)

@@ -70,7 +70,9 @@ def test_an_engine_that_runs_on_this_computer_needs_no_consent(application, logi
     assert logic.engine.pid == 0, "none was started"
     assert logic.state is EngineState.REMOTE
     logic.unload()
-    assert logic.ask(volume, "Is it CT?", max_new_tokens=2).answer, "it is not ours to end"
+    assert logic.ask(volume, "Is there a focal lesion?", max_new_tokens=2).answer, (
+        "it is not ours to end"
+    )
 
 
 def test_nothing_is_sent_before_somebody_agreed(application, logic):
@@ -103,7 +105,7 @@ def test_only_the_model_input_and_the_question_travel(application, logic, wire):
     size = 4 * 32 * 64 * 64
     assert size < len(sent) < size + 8000, "the picture once, and little else"
     before = len(wire.sent)
-    again = logic.ask(volume, "Is it CT?", max_new_tokens=2)
+    again = logic.ask(volume, "Is there a focal lesion?", max_new_tokens=2)
     assert again.answer
     assert len(wire.sent) - before < 4000, "the picture is there already"
 
