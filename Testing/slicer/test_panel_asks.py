@@ -119,6 +119,7 @@ def test_an_older_exchange_is_shown_again(application, answered):
     ui.exchangesList.currentRow = 1
     application.process()
     assert ui.answerEdit.toPlainText() == "axial"
+    assert ui.answerEdit.placeholderText == "(no text)", "for an answer without a word"
     logic = application.app.layoutManager().sliceWidget("Red").sliceLogic()
     place = answered.exchanges.current.exchange.slices[17].position_ras_mm
     assert abs(logic.GetSliceOffset() - place[2]) < 3.1

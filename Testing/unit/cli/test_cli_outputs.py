@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 
 from med2e3.asking import Done, Question
 from med2e3.cli.outputs import Outputs
+from med2e3.cli.terminal import Terminal
 from med2e3.errors import InputError
 from med2e3.record import Exchange, ModelRecord, VolumeRecord, build_exchange
 from med2e3.volume import SlicePlace
@@ -57,3 +60,11 @@ def test_one_file_that_cannot_be_written_does_not_cost_the_others(tmp_path: Path
 def test_many_questions_get_pages(tmp_path: Path) -> None:
     for questions, name in ((1, "figure.png"), (10, "figure.png"), (11, "figure.pdf")):
         assert Outputs.in_folder(tmp_path, questions=questions).figure == tmp_path / name
+
+
+def test_an_answer_without_a_word_is_told() -> None:
+    """Else a person looks for what is missing."""
+    for answer, told in (("", True), (" ", True), ("There.", False)):
+        page = io.StringIO()
+        Terminal(to=page).show_exchange(replace(make_exchange(), answer=answer))
+        assert ("without a word" in page.getvalue()) is told

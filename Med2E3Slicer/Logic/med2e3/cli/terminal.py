@@ -140,6 +140,8 @@ class Terminal:
             return
         if ending := _ENDINGS.get(exchange.finish_reason):
             self.line(f"({ending})", style="dim")
+        elif not exchange.answer.strip():
+            self.line("(The model ended without a word.)", style="dim")
         if exchange.choice_probabilities:
             shares = [f"{k} {v:.0%}" for k, v in exchange.choice_probabilities.items()]
             self.line(f"Choices: {f' {self._glyphs.dot} '.join(shares)}")

@@ -121,7 +121,9 @@ class AnswerView:
         if ui.answerEdit.toPlainText() != text:
             ui.answerEdit.setPlainText(text)
         self._quiet = False
-        ui.answerEdit.placeholderText = "" if texts.finished else _("The words come one by one…")
+        ui.answerEdit.placeholderText = (
+            _("(no text)") if texts.finished else _("The words come one by one…")
+        )
 
     def append(self, text: str) -> None:
         """Add what was just written."""
