@@ -38,6 +38,14 @@ def _tokens(config: Med2E3Config, slices: int) -> tuple[torch.Tensor, torch.Tens
     )
 
 
+def _plain_tgis(config: Med2E3Config) -> TextGuidedInterSlice:
+    """TG-IS that takes a question's vector as it is."""
+    tgis = TextGuidedInterSlice(config)
+    if hasattr(tgis, "question_projection"):
+        tgis.question_projection = torch.nn.Identity()  # type: ignore[assignment]
+    return tgis
+
+
 def test_the_loss_is_the_divergence_of_the_scores_that_tgis_would_give(
     config: Med2E3Config,
 ) -> None:
@@ -47,9 +55,7 @@ def test_the_loss_is_the_divergence_of_the_scores_that_tgis_would_give(
     present = torch.zeros(1, config.num_slices, PATCHES, 3)
     present[0, [3, 9], 1, 2] = 1
     every = torch.arange(config.num_slices).unsqueeze(0)
-    tgis = TextGuidedInterSlice(config)
-    if hasattr(tgis, "question_projection"):
-        tgis.question_projection = torch.nn.Identity()  # type: ignore[assignment]
+    tgis = _plain_tgis(config)
     scores = tgis.scores(tokens_3d, tokens_2d, finding.questions[1:2])[0]
     wanted = sum(0.5 * math.log(0.5 / scores[n].item()) for n in (3, 9))
     loss = finding(tokens_3d, tokens_2d, every, present, torch.ones_like(present), torch.ones(3))
@@ -66,9 +72,7 @@ def test_chosen_slices_are_scored_among_themselves_with_their_own_slab(
     present[0, 1, 0, 1] = 1
     known = torch.ones_like(present)
     loss = finding(tokens_3d, tokens_2d[:, chosen[0]], chosen, present, known, torch.ones(2))
-    tgis = TextGuidedInterSlice(config)
-    if hasattr(tgis, "question_projection"):
-        tgis.question_projection = torch.nn.Identity()  # type: ignore[assignment]
+    tgis = _plain_tgis(config)
     scores = tgis.scores(tokens_3d, tokens_2d, finding.questions)[0]
     wanted = -math.log((scores[11] / scores[chosen[0]].sum()).item())
     assert loss.item() == pytest.approx(wanted, rel=1e-4)

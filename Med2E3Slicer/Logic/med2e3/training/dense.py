@@ -266,12 +266,13 @@ class DensePretraining(nn.Module):
 
     def _choose_slices(self, label_map: Tensor) -> Tensor:
         """(V, chosen): slices at random, those with findings first, in their order; or all."""
+        volumes, count = label_map.shape[:2]
+        if self.slices is None:
+            return torch.arange(count, device=label_map.device).expand(volumes, count)
         findings = torch.nonzero(self.label_weights > 1).flatten().to(label_map.dtype)
         holds = torch.isin(label_map, findings).flatten(2).any(dim=-1)
-        if self.slices is None:
-            return torch.arange(holds.shape[1], device=holds.device).expand_as(holds)
         order = torch.rand(holds.shape, device=holds.device) + holds
-        return order.topk(min(self.slices, order.shape[1])).indices.sort().values
+        return order.topk(min(self.slices, count)).indices.sort().values
 
     def _features(
         self, name: str, encoder: nn.Module, pixels: Tensor
