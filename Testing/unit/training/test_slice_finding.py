@@ -19,6 +19,7 @@ from med2e3.training.dense import DensePretraining
 from med2e3.training.recipe import load_recipe
 from med2e3.training.run import train
 from med2e3.training.slice_finding import SliceFinding
+from med2e3.training.stages import _dense
 
 CONNECTED = ["vision_2d", "vision_3d", "connector_2d", "connector_3d"]
 PATCHES = 5
@@ -141,6 +142,24 @@ def test_a_stage_learns_it(tmp_path: Path, tiny_store: VolumeStore) -> None:
     history = json.loads((tmp_path / "run/1-dense/history.json").read_text("utf-8"))
     values = [entry["slice_loss"] for entry in history if "slice_loss" in entry]
     assert values[-1] < 0.5 * values[0]
+
+
+def test_a_stage_knows_the_labels_that_are_always_marked(
+    tmp_path: Path, tiny_store: VolumeStore
+) -> None:
+    recipe = write_recipe(
+        tmp_path / "r.yaml",
+        stage(
+            "dense", epochs=1, batch=4, rate=1e-3, attributes=["level"], always_marked=["square"]
+        ),
+    )
+    model = Med2E3ForConditionalGeneration(small_config(50, 50))
+    module = _dense(load_recipe(recipe).stages[0], model, tiny_store, tmp_path).module
+    assert isinstance(module, DensePretraining)
+    assert module.always_marked is not None
+    marked = [name == "square" for name in tiny_store.description["labels"]]
+    assert module.always_marked.tolist() == marked
+    assert any(marked) and not all(marked)
 
 
 @pytest.mark.parametrize(
