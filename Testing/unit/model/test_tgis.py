@@ -93,3 +93,28 @@ def test_dropout_acts_on_the_scores_in_training_only(features: Features) -> None
     evaluated, same = module.eval()(features_3d, features_2d, text)
     torch.testing.assert_close(scores, same)
     assert not torch.allclose(trained, evaluated)
+
+
+@pytest.mark.parametrize("aggregation", ["tgis", "average", "max"])
+def test_questions_about_one_volume_share_it(features: Features, aggregation: str) -> None:
+    # the second of three volumes is asked about by no one
+    features_3d, features_2d = (torch.cat([part, part[:1] + 1]) for part in features)
+    torch.manual_seed(3)
+    module = TextGuidedInterSlice(small_config(50, 50, aggregation=aggregation)).eval()
+    index, text = torch.tensor([2, 0, 0, 2, 0]), torch.randn(5, 64)
+    features_2d.requires_grad_()
+    shared, scores = module(features_3d, features_2d, text, index)
+    (gradient,) = torch.autograd.grad(shared.square().sum(), features_2d)
+    repeated, expected = module(features_3d[index], features_2d[index], text)
+    (wanted,) = torch.autograd.grad(repeated.square().sum(), features_2d)
+    torch.testing.assert_close(shared, repeated)
+    torch.testing.assert_close(gradient, wanted)
+    if expected is not None:
+        torch.testing.assert_close(scores, expected)
+        assert (expected[1] - expected[2]).abs().max() > 1e-3  # the questions differ
+
+
+def test_each_question_draws_its_own_random_slices(features: Features) -> None:
+    module = TextGuidedInterSlice(small_config(50, 50, aggregation="random")).eval()
+    mixed, scores = module(*features, None, torch.tensor([1, 1, 0]))
+    assert scores is None and not torch.allclose(mixed[0], mixed[1])

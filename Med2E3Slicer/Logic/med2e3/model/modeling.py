@@ -50,17 +50,6 @@ class VolumeFeatures:
         parts = (self.features_3d, self.features_2d)
         return sum(p.numel() * p.element_size() for p in parts if p is not None)
 
-    def select(self, index: Tensor) -> VolumeFeatures:
-        """The features for rows of a batch in which several rows ask about one volume.
-
-        Args:
-            index: (rows,), each row's volume.
-        """
-        return VolumeFeatures(
-            None if self.features_3d is None else self.features_3d[index],
-            None if self.features_2d is None else self.features_2d[index],
-        )
-
 
 @dataclass
 class ImageFeatures:
@@ -229,21 +218,36 @@ class Med2E3ForConditionalGeneration(PreTrainedModel, GenerationMixin):
         return mean
 
     def image_features(
-        self, volume: VolumeFeatures, question_ids: Tensor | None, question_mask: Tensor | None
+        self,
+        volume: VolumeFeatures,
+        question_ids: Tensor | None,
+        question_mask: Tensor | None,
+        volume_index: Tensor | None = None,
     ) -> ImageFeatures:
-        """Visual tokens and scores of a volume for a question (Eqs. 4 to 8)."""
+        """Visual tokens and scores of volumes for questions (Eqs. 4 to 8).
+
+        Args:
+            volume: V volumes.
+            question_ids: (B, Lq), see :meth:`encode_question`.
+            question_mask: (B, Lq).
+            volume_index: (B,), which of the volumes each question is about, when several are about
+                one; by default question i is about volume i.
+        """
         config: Med2E3Config = self.config
         parts: list[Tensor] = []
         scores = None
         if config.image_features != "2d" and volume.features_3d is not None:
-            parts.append(volume.features_3d)
+            features_3d = volume.features_3d
+            parts.append(features_3d if volume_index is None else features_3d[volume_index])
         if volume.features_2d is not None:
             text = None
             if config.scores_slices and config.text_feature != "none":
                 if question_ids is None or question_mask is None:
                     raise ValueError("this variant of TG-IS needs question_ids and question_mask")
                 text = self.encode_question(question_ids, question_mask)
-            aggregated, scores = self.tgis(volume.features_3d, volume.features_2d, text)
+            aggregated, scores = self.tgis(
+                volume.features_3d, volume.features_2d, text, volume_index
+            )
             parts.append(aggregated)
         return ImageFeatures(torch.cat(parts, dim=1), scores)
 
@@ -299,8 +303,7 @@ class Med2E3ForConditionalGeneration(PreTrainedModel, GenerationMixin):
             inputs_embeds: (B, L, D) instead of ``input_ids`` and ``pixel_values``.
             past_key_values: KV cache.
             volume_features: instead of ``pixel_values`` when the volume was encoded before.
-            volume_index: (B,), which of the volumes each row asks about, when several rows share
-                one; by default row i asks about volume i.
+            volume_index: see :meth:`image_features`.
             **kwargs: for the language model.
         """
         if (input_ids is None) == (inputs_embeds is None):
@@ -309,9 +312,7 @@ class Med2E3ForConditionalGeneration(PreTrainedModel, GenerationMixin):
         if volume_features is None and pixel_values is not None:
             volume_features = self.encode_volume(pixel_values)
         if volume_features is not None:
-            if volume_index is not None:
-                volume_features = volume_features.select(volume_index)
-            image = self.image_features(volume_features, question_ids, question_mask)
+            image = self.image_features(volume_features, question_ids, question_mask, volume_index)
         if inputs_embeds is None:
             assert input_ids is not None
             inputs_embeds = self.embed(input_ids, image)

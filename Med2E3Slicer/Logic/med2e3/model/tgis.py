@@ -75,19 +75,26 @@ class TextGuidedInterSlice(nn.Module):
             self.slice_score = nn.Linear(width, 1)
 
     def scores(
-        self, features_3d: Tensor | None, features_2d: Tensor, text: Tensor | None
+        self,
+        features_3d: Tensor | None,
+        features_2d: Tensor,
+        text: Tensor | None,
+        volume_index: Tensor | None = None,
     ) -> Tensor:
         """How much each slice counts (Eqs. 4 to 6).
 
         Args:
-            features_3d: (B, tokens, D) after the connector.
-            features_2d: (B, slices, tokens, D) after the connector.
+            features_3d: (V, tokens, D) after the connector.
+            features_2d: (V, slices, tokens, D) after the connector.
             text: (B, question width) for ``m3d_clip``, (B, D) for ``llm_embedding``, else None.
+            volume_index: (B,), the volume of each question; by default question i is about
+                volume i.
 
         Returns:
             (B, slices), each row sums to 1.
         """
         vectors = slice_vectors(features_3d, features_2d, self.num_slabs, self.local)
+        vectors = _rows(vectors, volume_index)
         if text is None:
             relevance = self.slice_score(vectors).squeeze(-1)
         else:
@@ -97,29 +104,46 @@ class TextGuidedInterSlice(nn.Module):
         return torch.softmax(relevance / self.temperature, dim=-1)
 
     def forward(
-        self, features_3d: Tensor | None, features_2d: Tensor, text: Tensor | None
+        self,
+        features_3d: Tensor | None,
+        features_2d: Tensor,
+        text: Tensor | None,
+        volume_index: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Aggregate the slices' 2D features (Eq. 7, or its ablations of Table 4).
 
         Args:
-            features_3d: (B, tokens, D) after the connector.
-            features_2d: (B, slices, tokens, D) after the connector.
+            features_3d: (V, tokens, D) after the connector.
+            features_2d: (V, slices, tokens, D) after the connector.
             text: see :meth:`scores`.
+            volume_index: see :meth:`scores`.
 
         Returns:
             (B, tokens, D) and the scores (B, slices).  Scores are ``None`` unless they were
             computed from the question: an average, a maximum or a random draw attends to nothing.
         """
         if self.aggregation == "average":
-            return features_2d.mean(dim=1), None
+            return _rows(features_2d.mean(dim=1), volume_index), None
         if self.aggregation == "max":
-            return features_2d.amax(dim=1), None
+            return _rows(features_2d.amax(dim=1), volume_index), None
         if self.aggregation == "random":
-            weights = torch.softmax(torch.randn_like(features_2d[:, :, 0, 0]), dim=-1)
-            return _weighted_sum(weights, features_2d), None
-        scores = self.scores(features_3d, features_2d, text)
-        return _weighted_sum(self.score_dropout(scores), features_2d), scores
+            chance = torch.randn_like(_rows(features_2d[:, :, 0, 0], volume_index))
+            weights = torch.softmax(chance, dim=-1)
+            return _weighted_sum(weights, features_2d, volume_index), None
+        scores = self.scores(features_3d, features_2d, text, volume_index)
+        return _weighted_sum(self.score_dropout(scores), features_2d, volume_index), scores
 
 
-def _weighted_sum(weights: Tensor, features: Tensor) -> Tensor:
-    return torch.einsum("bn,bnld->bld", weights, features)
+def _rows(of_volumes: Tensor, volume_index: Tensor | None) -> Tensor:
+    return of_volumes if volume_index is None else of_volumes[volume_index]
+
+
+def _weighted_sum(weights: Tensor, features: Tensor, volume_index: Tensor | None) -> Tensor:
+    """(B, tokens, D); a volume's features are read once, however many rows ask about it."""
+    if volume_index is None:
+        return torch.einsum("bn,bnld->bld", weights, features)
+    order = volume_index.argsort(stable=True)
+    rows = volume_index.bincount(minlength=len(features)).tolist()
+    asked = zip(weights[order].split(rows), features.flatten(2), strict=True)
+    sums = torch.cat([some @ slices for some, slices in asked])[order.argsort()]
+    return sums.view(-1, *features.shape[2:])

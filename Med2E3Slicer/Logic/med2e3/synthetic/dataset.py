@@ -35,6 +35,7 @@ from med2e3.synthetic.real import (
     room_for_lesions,
 )
 from med2e3.synthetic.scene import Scene
+from med2e3.synthetic.variation import vary
 from med2e3.synthetic.view import Seen, raster_of, see
 
 PLANES = ("axial", "coronal", "sagittal")
@@ -176,14 +177,19 @@ def _make(job: _Job, *, folder: Path, shared: Path | None) -> None:
 
 def _scene(job: _Job, rng: np.random.Generator, shared: Path | None) -> Scene:
     """What a lesion may be put into."""
-    if job.kind == "phantom":
-        return make_phantom(rng, job.region)
-    assert shared is not None
-    if job.kind == "composite":
-        return make_composite(rng, slices_of_split(shared, job.split != "train"), job.region)
     if job.scan:
+        assert shared is not None
         return make_withheld_scene(job.scan, rng, shared)
-    return make_training_scene(rng, shared)
+    if job.kind == "phantom":
+        scene = make_phantom(rng, job.region)
+    elif job.kind == "composite":
+        assert shared is not None
+        scene = make_composite(rng, slices_of_split(shared, job.split != "train"), job.region)
+    else:
+        assert shared is not None
+        scene = make_training_scene(rng, shared)
+    vary(scene, rng)
+    return scene
 
 
 def _attributes(scene: Scene, seen: Seen) -> dict[str, Any]:

@@ -269,8 +269,9 @@ class DensePretraining(nn.Module):
         volumes, count = label_map.shape[:2]
         if self.slices is None:
             return torch.arange(count, device=label_map.device).expand(volumes, count)
-        findings = torch.nonzero(self.label_weights > 1).flatten().to(label_map.dtype)
-        holds = torch.isin(label_map, findings).flatten(2).any(dim=-1)
+        holds = torch.zeros_like(label_map[:, :, 0, 0], dtype=torch.bool)
+        for finding in torch.nonzero(self.label_weights > 1).flatten().tolist():
+            holds |= (label_map == finding).flatten(2).any(dim=-1)
         order = torch.rand(holds.shape, device=holds.device) + holds
         return order.topk(min(self.slices, count)).indices.sort().values
 

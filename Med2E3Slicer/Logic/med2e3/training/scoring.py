@@ -32,6 +32,6 @@ class Scoring(nn.Module):
         **_: Any,
     ) -> Med2E3Output:
         """The scores of a batch of :class:`~med2e3.training.collate.Collator`."""
-        volume = self.model.encode_volume(pixel_values).select(volume_index)
-        image = self.model.image_features(volume, question_ids, question_mask)
+        volume = self.model.encode_volume(pixel_values)
+        image = self.model.image_features(volume, question_ids, question_mask, volume_index)
         return Med2E3Output(slice_scores=image.scores)

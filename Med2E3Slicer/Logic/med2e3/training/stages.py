@@ -24,6 +24,7 @@ from med2e3.atomic import write_text
 from med2e3.data.store import VolumeStore
 from med2e3.errors import InputError
 from med2e3.model import Med2E3ForConditionalGeneration, Med2E3Processor
+from med2e3.model.attention import FLOAT32_ON_CPU
 from med2e3.model.clip3d import M3DClipConfig, M3DClipModel
 from med2e3.session.devices import multiplies_bfloat16_fast
 from med2e3.training.collate import Collator, ReadingCollator, stack_voxels
@@ -131,14 +132,12 @@ def _load(
     start: Path, stage: Stage, seed: int
 ) -> tuple[Med2E3ForConditionalGeneration, Med2E3Processor]:
     unset_hf_deepspeed_config()  # of the stage before: the library would shard while loading
-    # torch's fused attention is slow backwards in bf16 on CPUs, twice as slow as plain products
-    slow = uses_bfloat16(stage) and not torch.accelerator.is_available()
     model = Med2E3ForConditionalGeneration.from_pretrained(
         start,
         local_files_only=True,
         use_safetensors=True,
         dtype=torch.float32,
-        attn_implementation="eager" if slow else None,
+        attn_implementation=None if torch.accelerator.is_available() else FLOAT32_ON_CPU,
     )
     processor = Med2E3Processor.from_pretrained(start, local_files_only=True)
     model, processor = with_variant(model, processor, stage.model)

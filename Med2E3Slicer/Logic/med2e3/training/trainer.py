@@ -18,6 +18,7 @@ from torch.utils.data import Sampler, SequentialSampler
 from transformers import Trainer
 
 from med2e3.errors import InputError
+from med2e3.training.collate import IGNORED
 from med2e3.training.losses import grounding_loss, weighted_answer_loss
 from med2e3.training.muon import MuonAdamW, hidden_matrices
 
@@ -191,8 +192,12 @@ class Med2E3Trainer(OrderedTrainer):
             )
         else:
             labels = inputs.pop("labels")
-            outputs = model(**inputs)
-            answers = share * weighted_answer_loss(outputs.logits, labels, weights)
+            # what stands before every answer, visual tokens above all, needs no prediction
+            kept = labels.shape[1] - int((labels != IGNORED).any(dim=0).int().argmax()) + 1
+            outputs = model(**inputs, logits_to_keep=kept)
+            answers = share * weighted_answer_loss(
+                outputs.logits, labels[:, -kept:], weights[:, -kept:]
+            )
         loss = self.answer_weight * answers
         if self.answer_weight:
             self.note("answer_loss", answers)

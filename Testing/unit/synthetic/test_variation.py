@@ -1,0 +1,132 @@
+"""Scenes that are bent, cut and framed: labels and places in the patient go with the voxels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from med2e3.synthetic import dataset, variation
+from med2e3.synthetic.anatomy import ID
+from med2e3.synthetic.lungs import outside_air
+from med2e3.synthetic.phantom import make_phantom
+from med2e3.synthetic.scene import Scene
+from med2e3.synthetic.variation import vary
+
+
+def chest(seed: int = 1, region: str = "chest") -> Scene:
+    return make_phantom(np.random.default_rng(seed), region)
+
+
+def middle_lps(scene: Scene, name: str) -> np.ndarray:
+    """Where the middle of a label lies in the patient (mm)."""
+    middle = np.argwhere(scene.labels == ID[name]).mean(axis=0)
+    place: np.ndarray = scene.ijk_to_lps @ [*middle[::-1], 1.0]
+    return place[:3]
+
+
+def lay_on_table(scene: Scene, rng: np.random.Generator) -> None:
+    variation._lay_on_table(scene, rng, outside_air(scene.hu < -500))
+
+
+def raise_arms(scene: Scene, rng: np.random.Generator) -> None:
+    variation._raise_arms(scene, rng, outside_air(scene.hu < -500))
+
+
+def thicken(scene: Scene, rng: np.random.Generator) -> None:
+    variation._thicken(scene)
+
+
+@pytest.mark.parametrize("change", [lay_on_table, raise_arms, thicken, variation._cut])
+@pytest.mark.parametrize("flipped", [False, True])
+def test_organs_stay_where_they_are_in_the_patient(
+    change: Callable[[Scene, np.random.Generator], None], flipped: bool
+) -> None:
+    for seed in range(6):
+        scene = chest(seed)
+        if flipped:  # voxels run to the front and to the feet
+            scene.hu, scene.labels = scene.hu[::-1, ::-1], scene.labels[::-1, ::-1]
+            ends = [0.0, scene.hu.shape[1] - 1.0, scene.hu.shape[0] - 1.0]
+            scene.ijk_to_lps[:3, 3] += scene.ijk_to_lps[:3, :3] @ ends
+            scene.ijk_to_lps[:3, 1:3] *= -1
+        before = {name: middle_lps(scene, name) for name in ("heart", "spine")}
+        change(scene, np.random.default_rng(seed))
+        for name, place in before.items():
+            # thick slices and cuts leave out a voxel or a part
+            assert np.abs(middle_lps(scene, name) - place).max() < 12, (seed, name)
+        assert scene.labels.shape == scene.hu.shape
+
+
+@pytest.mark.parametrize("change", [raise_arms, lay_on_table])
+def test_arms_and_table_lie_in_the_air_and_cover_nothing(
+    change: Callable[[Scene, np.random.Generator], None],
+) -> None:
+    for seed in range(5):
+        scene = chest(seed)
+        tissue = np.unique(scene.hu[scene.hu > -500])
+        labelled = int((scene.labels > ID["body"]).sum())
+        change(scene, np.random.default_rng(seed))
+        assert int((scene.labels > ID["body"]).sum()) == labelled
+        now = scene.hu[scene.hu > -500]
+        assert np.isin(tissue, now).all()
+        assert len(now) > 1.01 * len(tissue)
+
+
+def test_arms_are_on_both_sides_of_the_upper_part() -> None:
+    scene = chest(3)
+    before = scene.hu.shape[2]
+    raise_arms(scene, np.random.default_rng(0))
+    beside = (scene.hu.shape[2] - before) // 2
+    for side in (scene.hu[:, :, :beside], scene.hu[:, :, -beside:]):
+        held = (side > -500).any(axis=(1, 2))
+        assert held[-3:].all() and not held[: len(held) // 3].any()
+
+
+def test_labels_are_bent_with_their_organs() -> None:
+    for seed in range(5):
+        scene = chest(seed)
+        before = {n: float(np.median(scene.hu[scene.labels == ID[n]])) for n in ("heart", "spine")}
+        places = scene.hu.copy()
+        variation._bend(scene, np.random.default_rng(seed))
+        assert np.abs(scene.hu - places).mean() > 5
+        for name, value in before.items():
+            now = float(np.median(scene.hu[scene.labels == ID[name]]))
+            assert now == pytest.approx(value, abs=40)
+
+
+def test_thick_slices_are_means_of_two_and_twice_as_far_apart() -> None:
+    scene = chest(2)
+    hu, step = scene.hu, scene.spacing_kji[0]
+    variation._thicken(scene)
+    np.testing.assert_allclose(scene.hu[3], (hu[6] + hu[7]) / 2, rtol=1e-5)
+    assert scene.spacing_kji[0] == pytest.approx(2 * step)
+
+
+def test_only_chests_have_arms_and_the_same_chance_gives_the_same_scene() -> None:
+    for region in ("abdomen", "pelvis"):
+        for seed in range(12):
+            scene = chest(seed, region)
+            width = scene.hu.shape[2]
+            vary(scene, np.random.default_rng(seed))
+            assert scene.hu.shape[2] <= width
+    first, second = chest(4), chest(4)
+    vary(first, np.random.default_rng(9))
+    vary(second, np.random.default_rng(9))
+    np.testing.assert_array_equal(first.hu, second.hu)
+    np.testing.assert_array_equal(first.labels, second.labels)
+
+
+def test_withheld_scans_are_measured_on_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, shared: object
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a withheld scan was changed")
+
+    monkeypatch.setattr(dataset, "vary", refuse)
+    jobs = dataset._jobs({"test_real": 4, "real": 1}, 0)
+    rng = np.random.default_rng(0)
+    for job in jobs[:4]:
+        dataset._scene(job, rng, shared)  # type: ignore[arg-type]
+    with pytest.raises(AssertionError, match="changed"):
+        dataset._scene(jobs[4], rng, shared)  # type: ignore[arg-type]
