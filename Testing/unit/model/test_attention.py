@@ -1,4 +1,4 @@
-"""Attention that computes in float32 where torch's own is slow: the same values, and who uses it."""
+"""Attention that computes in float32 where torch's own is slow: its values and gradients."""
 
 from __future__ import annotations
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from med2e3.errors import InputError
 from med2e3.synthetic import dataset, variation
 from med2e3.synthetic.anatomy import ID
 from med2e3.synthetic.lungs import outside_air
@@ -117,16 +119,20 @@ def test_only_chests_have_arms_and_the_same_chance_gives_the_same_scene() -> Non
     np.testing.assert_array_equal(first.labels, second.labels)
 
 
-def test_withheld_scans_are_measured_on_as_they_are(
-    monkeypatch: pytest.MonkeyPatch, shared: object
-) -> None:
-    def refuse(*_: object) -> None:
-        raise AssertionError("a withheld scan was changed")
+def test_withheld_scans_are_measured_on_as_they_are() -> None:
+    counts = {"phantoms": 2, "composites": 1, "real": 1, "test_phantoms": 1, "test_real": 4}
+    varied = {job.key: job.varied for job in dataset._jobs(counts, 0, True)}
+    assert {key for key, value in varied.items() if not value} == {
+        f"test-real/real-0000{i}" for i in range(4)
+    }
+    assert not any(job.varied for job in dataset._jobs(counts, 0, False))
 
-    monkeypatch.setattr(dataset, "vary", refuse)
-    jobs = dataset._jobs({"test_real": 4, "real": 1}, 0)
-    rng = np.random.default_rng(0)
-    for job in jobs[:4]:
-        dataset._scene(job, rng, shared)  # type: ignore[arg-type]
-    with pytest.raises(AssertionError, match="changed"):
-        dataset._scene(jobs[4], rng, shared)  # type: ignore[arg-type]
+
+def test_a_varied_data_set_is_another_one(tmp_path: Path) -> None:
+    plain = dataset.synthesize(tmp_path / "plain", phantoms=6, seed=2)
+    varied = dataset.synthesize(tmp_path / "varied", phantoms=6, seed=2, varied=True)
+    differ = [not np.array_equal(plain.voxels(key), varied.voxels(key)) for key in plain.entries]
+    assert sum(differ) >= 4
+    assert all((varied.labels(key) > 0).any() for key in varied.entries)
+    with pytest.raises(InputError, match="made otherwise"):
+        dataset.synthesize(tmp_path / "plain", phantoms=6, seed=2, varied=True)

@@ -28,6 +28,9 @@ def synthesize(
         str, typer.Option(metavar="N,H,W", help="Slices, rows and columns of the model.")
     ] = "32,64,64",
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same data.")] = 0,
+    varied: Annotated[
+        bool, typer.Option("--varied", help="Bent, framed, cut, with arms and table, by chance.")
+    ] = False,
     processes: Annotated[int, typer.Option(metavar="N", min=1, help="Made at a time.")] = 1,
     shared: Annotated[
         Path | None,
@@ -52,6 +55,7 @@ def synthesize(
         test_real=test_real,
         size=[int(part) for part in parts],
         seed=seed,
+        varied=varied,
         processes=processes,
         shared=shared,
     )

@@ -60,6 +60,7 @@ class _Job:
     plane: str
     region: str
     lesion: bool
+    varied: bool
 
 
 def synthesize(
@@ -73,6 +74,7 @@ def synthesize(
     test_real: int = 0,
     size: Sequence[int] = (32, 64, 64),
     seed: int = 0,
+    varied: bool = False,
     processes: int = 1,
     shared: Path | None = None,
 ) -> VolumeStore:
@@ -85,6 +87,8 @@ def synthesize(
             ``test-composite`` and ``test-real``.
         size: (slices, rows, columns) of the model.
         seed: of everything.
+        varied: everything but the withheld scans differs as scans do
+            (:mod:`med2e3.synthetic.variation`).
         processes: made at the same time.
         shared: folder with ``labels`` and ``volumes``; by default the variable MED2E3_SHARED or
             ``../shared`` beside the checkout.  Without it there are phantoms only.
@@ -104,10 +108,16 @@ def synthesize(
         "test_real": test_real if has_real else 0,
     }
     store = VolumeStore.create(
-        folder, size, labels=LABELS, made_by="med2e3 data synthesize", seed=seed, volumes=counts
+        folder,
+        size,
+        labels=LABELS,
+        made_by="med2e3 data synthesize",
+        seed=seed,
+        volumes=counts,
+        varied=varied,
     )
     (folder / _PARTS).mkdir(exist_ok=True)
-    jobs = _jobs(counts, seed)
+    jobs = _jobs(counts, seed, varied)
     waiting = [job for job in jobs if not _part(folder, job).is_file()]
     make = partial(_make, folder=folder, shared=shared)
     if processes > 1 and len(waiting) > 1:
@@ -127,7 +137,7 @@ def _shared_folder() -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _jobs(counts: dict[str, int], seed: int) -> list[_Job]:
+def _jobs(counts: dict[str, int], seed: int, varied: bool) -> list[_Job]:
     """Planes, scans, lesion or none, and regions take turns, so that all combinations are there."""
     jobs = []
     for name, count in counts.items():
@@ -145,6 +155,7 @@ def _jobs(counts: dict[str, int], seed: int) -> list[_Job]:
                     plane=PLANES[i // len(scans) % len(PLANES)],
                     lesion=i // (len(scans) * len(PLANES)) % 2 == 0,
                     region=REGIONS[i // (2 * len(PLANES)) % len(REGIONS)],
+                    varied=varied and name != "test_real",
                 )
             )
     return jobs
@@ -158,6 +169,8 @@ def _make(job: _Job, *, folder: Path, shared: Path | None) -> None:
     center, width = (c + m * rng.uniform(-1, 1) for c, m in zip(_WINDOW, _MOVED, strict=True))
     for _ in range(_TRIES):
         scene = _scene(job, rng, shared)
+        if job.varied:
+            vary(scene, rng)
         model_view = (job.plane, (center, width), (slices, rows, columns))
         if job.lesion:
             room = None if job.kind == "phantom" else room_for_lesions(scene)
@@ -177,19 +190,14 @@ def _make(job: _Job, *, folder: Path, shared: Path | None) -> None:
 
 def _scene(job: _Job, rng: np.random.Generator, shared: Path | None) -> Scene:
     """What a lesion may be put into."""
-    if job.scan:
-        assert shared is not None
-        return make_withheld_scene(job.scan, rng, shared)
     if job.kind == "phantom":
-        scene = make_phantom(rng, job.region)
-    elif job.kind == "composite":
-        assert shared is not None
-        scene = make_composite(rng, slices_of_split(shared, job.split != "train"), job.region)
-    else:
-        assert shared is not None
-        scene = make_training_scene(rng, shared)
-    vary(scene, rng)
-    return scene
+        return make_phantom(rng, job.region)
+    assert shared is not None
+    if job.kind == "composite":
+        return make_composite(rng, slices_of_split(shared, job.split != "train"), job.region)
+    if job.scan:
+        return make_withheld_scene(job.scan, rng, shared)
+    return make_training_scene(rng, shared)
 
 
 def _attributes(scene: Scene, seen: Seen) -> dict[str, Any]:

@@ -25,9 +25,6 @@ _MIDDLES = {"chest": (90.0, 140.0), "abdomen": (-150.0, -70.0), "pelvis": (-370.
 #: how long it may be (mm)
 _LENGTHS = {"chest": (200.0, 300.0), "abdomen": (180.0, 280.0), "pelvis": (160.0, 240.0)}
 
-#: share of chests with breasts
-_BREASTS = 0.4
-
 #: HU of each organ in each phase, in the order of PHASES
 _ENHANCEMENT = {
     "heart": (42.0, 260.0, 155.0, 95.0),
@@ -137,11 +134,10 @@ def _affine(canvas: _Canvas) -> np.ndarray:
 
 
 def _radius(canvas: _Canvas, width: float, depth: float, power: float) -> Float32:
-    """(K, J, I): 1 at the skin, smaller inside; wider at shoulders and hips, then the neck."""
+    """(K, J, I): 1 at the skin, smaller inside; the torso is wider at shoulders and hips."""
     z = canvas.z
     wider = 1 + 0.1 * np.clip((z - 170) / 60, 0, 1) - 0.06 * np.exp(-(((z + 150) / 90) ** 2))
-    neck = 0.62 * np.clip((z - 215) / 40, 0, 1)
-    wider = (wider + 0.05 * np.exp(-(((z + 340) / 70) ** 2)) - neck)[:, None, None]
+    wider = (wider + 0.05 * np.exp(-(((z + 340) / 70) ** 2)))[:, None, None]
     x = np.abs(canvas.x[None, None, :] / (width * wider))
     y = np.abs(canvas.y[None, :, None] / (depth * np.sqrt(wider)))
     radius: Float32 = ((x**power + y**power) ** (1 / power)).astype(np.float32)
@@ -160,6 +156,9 @@ def _body(canvas: _Canvas, rng: Rng, width: float, depth: float) -> Mask:
     inside: Mask = radius <= 1 - fat - muscle
     cavity = inside & (canvas.z < 10)[:, None, None]
     canvas.hu[cavity] = _FAT
+    if rng.random() < 0.4:
+        table = np.abs(canvas.y - canvas.y[-1] + 8) < 5
+        canvas.hu[:, table, 12:-12] = rng.uniform(-200, 100)
     return inside
 
 
@@ -226,14 +225,6 @@ def _chest(
     vessels = smooth_field(rng, canvas.hu.shape, [max(4, n // 3) for n in canvas.hu.shape])
     canvas.hu[lungs & (vessels > 2.1)] = hu["vein"] * 0.6
     canvas.fill((0, 10, 190), (9, 9, 70), _AIR, ID["body"], within=inside)
-    if rng.random() < _BREASTS:
-        half = _sized(rng, 55 * sx, 45 * sy, 60)
-        gland = (0.5 * half[0], 0.6 * half[1], 0.5 * half[2])
-        for side in (-1, 1):
-            place = (side * 75 * sx, -95 * sy, rng.normal(70, 8))
-            air = canvas.labels == ID["background"]
-            canvas.fill(place, half, _FAT, ID["body"], within=air)
-            canvas.fill(place, gland, 20.0, ID["body"], within=air)
 
 
 def _abdomen(
