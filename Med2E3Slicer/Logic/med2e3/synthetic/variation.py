@@ -18,7 +18,7 @@ from med2e3.synthetic.lungs import outside_air
 from med2e3.synthetic.scene import Mask, Scene
 
 _AIR, _FAT, _MUSCLE, _BONE = -1000.0, -100.0, 50.0, 350.0
-#: how far a place is moved at most (standard deviation, mm), and how often a scene is bent
+#: how far places are moved (standard deviation, mm), and how often a scene is bent
 _BENT_MM, _BENT = (2.0, 8.0), 0.6
 #: knots of a bend are about so far apart (mm)
 _KNOTS_MM = 90.0
@@ -27,7 +27,7 @@ _TURN_DEGREES = 3.0
 #: two slices are averaged to one in so many scenes
 _THICK = 0.35
 _TABLE, _ARMS = 0.4, 0.3
-#: a side of the field of view cuts off so much of it at most
+#: how often the field of view ends within the body, and how much a side cuts off at most
 _CUT, _LARGEST_CUT = 0.25, 0.1
 
 
