@@ -100,7 +100,9 @@ def test_labels_are_bent_with_their_organs() -> None:
 def test_thick_slices_are_means_of_two_and_twice_as_far_apart() -> None:
     scene = chest(2)
     hu, step = scene.hu, scene.spacing_kji[0]
+    between = scene.ijk_to_lps @ [2.0, 5.0, 6.5, 1.0]
     variation._thicken(scene)
+    np.testing.assert_allclose(scene.ijk_to_lps @ [2.0, 5.0, 3.0, 1.0], between)
     np.testing.assert_allclose(scene.hu[3], (hu[6] + hu[7]) / 2, rtol=1e-5)
     assert scene.spacing_kji[0] == pytest.approx(2 * step)
 
