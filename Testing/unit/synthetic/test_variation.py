@@ -11,10 +11,9 @@ import pytest
 from med2e3.errors import InputError
 from med2e3.synthetic import dataset, variation
 from med2e3.synthetic.anatomy import ID
-from med2e3.synthetic.lungs import outside_air
 from med2e3.synthetic.phantom import make_phantom
 from med2e3.synthetic.scene import Scene
-from med2e3.synthetic.variation import vary
+from med2e3.synthetic.variation import _cut, _lay_on_table, _raise_arms, vary
 
 
 def chest(seed: int = 1, region: str = "chest") -> Scene:
@@ -28,19 +27,11 @@ def middle_lps(scene: Scene, name: str) -> np.ndarray:
     return place[:3]
 
 
-def lay_on_table(scene: Scene, rng: np.random.Generator) -> None:
-    variation._lay_on_table(scene, rng, outside_air(scene.hu < -500))
-
-
-def raise_arms(scene: Scene, rng: np.random.Generator) -> None:
-    variation._raise_arms(scene, rng, outside_air(scene.hu < -500))
-
-
 def thicken(scene: Scene, rng: np.random.Generator) -> None:
     variation._thicken(scene)
 
 
-@pytest.mark.parametrize("change", [lay_on_table, raise_arms, thicken, variation._cut])
+@pytest.mark.parametrize("change", [_lay_on_table, _raise_arms, thicken, _cut])
 @pytest.mark.parametrize("flipped", [False, True])
 def test_organs_stay_where_they_are_in_the_patient(
     change: Callable[[Scene, np.random.Generator], None], flipped: bool
@@ -60,7 +51,7 @@ def test_organs_stay_where_they_are_in_the_patient(
         assert scene.labels.shape == scene.hu.shape
 
 
-@pytest.mark.parametrize("change", [raise_arms, lay_on_table])
+@pytest.mark.parametrize("change", [_raise_arms, _lay_on_table])
 def test_arms_and_table_lie_in_the_air_and_cover_nothing(
     change: Callable[[Scene, np.random.Generator], None],
 ) -> None:
@@ -78,7 +69,7 @@ def test_arms_and_table_lie_in_the_air_and_cover_nothing(
 def test_arms_are_on_both_sides_of_the_upper_part() -> None:
     scene = chest(3)
     before = scene.hu.shape[2]
-    raise_arms(scene, np.random.default_rng(0))
+    _raise_arms(scene, np.random.default_rng(0))
     beside = (scene.hu.shape[2] - before) // 2
     for side in (scene.hu[:, :, :beside], scene.hu[:, :, -beside:]):
         held = (side > -500).any(axis=(1, 2))

@@ -6,7 +6,7 @@ one fact; knows nothing of models.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -31,11 +31,7 @@ def fused_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     Returns:
         The same shape and type; computed in float32 on a CPU where gradients are wanted.
     """
-    if not _is_slow(query):
-        return F.scaled_dot_product_attention(query, key, value)
-    with torch.autocast("cpu", enabled=False):
-        mixed = F.scaled_dot_product_attention(query.float(), key.float(), value.float())
-    return mixed.to(query.dtype)
+    return _attend(F.scaled_dot_product_attention, query, key, value)
 
 
 def _transformers_attention(
@@ -47,13 +43,19 @@ def _transformers_attention(
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """As transformers' own ``sdpa``, with the exception of :func:`fused_attention`."""
-    parts = (query, key, value)
-    slow = _is_slow(query)
-    with torch.autocast(query.device.type, enabled=False) if slow else nullcontext():
-        if slow:
-            parts = (query.float(), key.float(), value.float())
-        mixed, _ = sdpa_attention_forward(module, *parts, attention_mask, **kwargs)
-    return mixed.to(query.dtype), None
+
+    def attend(*parts: Tensor) -> Tensor:
+        mixed: Tensor = sdpa_attention_forward(module, *parts, attention_mask, **kwargs)[0]
+        return mixed
+
+    return _attend(attend, query, key, value), None
+
+
+def _attend(attend: Callable[..., Tensor], query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    if not _is_slow(query):
+        return attend(query, key, value)
+    with torch.autocast("cpu", enabled=False):
+        return attend(query.float(), key.float(), value.float()).to(query.dtype)
 
 
 def _is_slow(query: Tensor) -> bool:

@@ -15,9 +15,10 @@ import SimpleITK
 from med2e3.synthetic.anatomy import ID
 from med2e3.synthetic.fields import Rng, smooth_field
 from med2e3.synthetic.lungs import outside_air
-from med2e3.synthetic.scene import Mask, Scene
+from med2e3.synthetic.scene import Scene
 
 _AIR, _FAT, _MUSCLE, _BONE = -1000.0, -100.0, 50.0, 350.0
+_AIR_BELOW = -500.0
 #: how far places are moved (standard deviation, mm), and how often a scene is bent
 _BENT_MM, _BENT = (2.0, 8.0), 0.6
 #: knots of a bend are about so far apart (mm)
@@ -42,11 +43,10 @@ def vary(scene: Scene, rng: Rng) -> None:
         _bend(scene, rng)
     if rng.random() < _THICK:
         _thicken(scene)
-    outside = outside_air(scene.hu < -500)
     if scene.region == "chest" and rng.random() < _ARMS:
-        outside = _raise_arms(scene, rng, outside)
+        _raise_arms(scene, rng)
     if rng.random() < _TABLE:
-        _lay_on_table(scene, rng, outside)
+        _lay_on_table(scene, rng)
     if rng.random() < _CUT:
         _cut(scene, rng)
 
@@ -54,6 +54,7 @@ def vary(scene: Scene, rng: Rng) -> None:
 def _bend(scene: Scene, rng: Rng) -> None:
     """Move every place a little, neighbours alike, and turn the whole about the body's axis."""
     shape, spacing = scene.hu.shape, scene.spacing_kji
+    spacing_ijk = [float(s) for s in spacing[::-1]]
     knots = [round(n * s / _KNOTS_MM) + 2 for n, s in zip(shape, spacing, strict=True)]
     size = rng.uniform(*_BENT_MM)
     moved = [size * smooth_field(rng, shape, knots) for _ in range(3)]  # along i, j, k
@@ -65,12 +66,12 @@ def _bend(scene: Scene, rng: Rng) -> None:
     moved[0] += np.float32(np.cos(angle) - 1) * i - np.float32(np.sin(angle)) * j[:, None]
     moved[1] += np.float32(np.sin(angle)) * i + np.float32(np.cos(angle) - 1) * j[:, None]
     field = SimpleITK.GetImageFromArray(np.stack(moved, axis=-1).astype(np.float64), isVector=True)
-    field.SetSpacing([float(s) for s in spacing[::-1]])
+    field.SetSpacing(spacing_ijk)
     transform = SimpleITK.DisplacementFieldTransform(field)
 
     def resampled(array: npt.NDArray[Any], how: int, beyond: float) -> npt.NDArray[Any]:
         image = SimpleITK.GetImageFromArray(array)
-        image.SetSpacing([float(s) for s in spacing[::-1]])
+        image.SetSpacing(spacing_ijk)
         moved_image = SimpleITK.Resample(image, image, transform, how, beyond)
         found: npt.NDArray[Any] = SimpleITK.GetArrayFromImage(moved_image)
         return found
@@ -90,11 +91,11 @@ def _thicken(scene: Scene) -> None:
     scene.ijk_to_lps = affine
 
 
-def _raise_arms(scene: Scene, rng: Rng, outside: Mask) -> Mask:
-    """Two arms beside the shoulders and the neck; returns the air that is left outside."""
+def _raise_arms(scene: Scene, rng: Rng) -> None:
+    """Two arms beside the shoulders and the neck."""
     beside = round(rng.uniform(30.0, 110.0) / scene.spacing_kji[2])
-    outside = np.pad(outside, ((0, 0), (0, 0), (beside, beside)), constant_values=True)
     _pad(scene, ((0, 0), (0, 0), (beside, beside)))
+    outside = outside_air(scene.hu < _AIR_BELOW)
     k, j, i = (np.arange(n) * s for n, s in zip(scene.hu.shape, scene.spacing_kji, strict=True))
     from_top = (k[-1] - k if scene.ijk_to_lps[2, 2] > 0 else k) / max(k[-1], 1.0)
     body = np.flatnonzero((~outside).any(axis=(0, 1)))
@@ -113,27 +114,25 @@ def _raise_arms(scene: Scene, rng: Rng, outside: Mask) -> Mask:
         scene.hu[arm] = tissue[arm] + rng.normal(0, 10, int(arm.sum())).astype(np.float32)
         if (scene.labels == ID["body"]).any():
             scene.labels[arm] = ID["body"]
-    return outside & (scene.hu < -500)
 
 
-def _lay_on_table(scene: Scene, rng: Rng, outside: Mask) -> None:
+def _lay_on_table(scene: Scene, rng: Rng) -> None:
     """A curved plate some way behind the back."""
     behind = scene.ijk_to_lps[1, 1] > 0  # rows run to the back
-    rows = np.flatnonzero((~outside).any(axis=(0, 2)))
     gap, thick = rng.uniform(2.0, 60.0), rng.uniform(4.0, 10.0)
     bow = rng.uniform(0.0, 50.0)
     more = round((gap + thick + bow) / scene.spacing_kji[1]) + 1
     edge = (0, more) if behind else (more, 0)
     _pad(scene, ((0, 0), edge, (0, 0)))
-    outside = np.pad(outside, ((0, 0), edge, (0, 0)), constant_values=True)
+    outside = outside_air(scene.hu < _AIR_BELOW)
+    rows = np.flatnonzero((~outside).any(axis=(0, 2)))
     j = np.arange(scene.hu.shape[1]) * scene.spacing_kji[1]
     across = np.linspace(-1, 1, scene.hu.shape[2])
-    back = j[rows[-1]] if behind else j[rows[0] + more]
+    back = j[rows[-1]] if behind else j[rows[0]]
     place = (j - back) if behind else (back - j)
     plate = np.abs(place[:, None] - gap - bow * (1 - across**2) * 0.5 - thick / 2) < thick / 2
     plate &= np.abs(across) < rng.uniform(0.6, 0.95)
-    there = outside & plate
-    scene.hu[there] = rng.uniform(-200, 250)
+    scene.hu[outside & plate] = rng.uniform(-200, 250)
 
 
 def _cut(scene: Scene, rng: Rng) -> None:
