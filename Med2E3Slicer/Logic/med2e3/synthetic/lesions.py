@@ -142,11 +142,11 @@ def _center(
     # with the radii as unit of length, the ellipsoid is a ball of radius 1
     image = SimpleITK.GetImageFromArray(np.pad(place[tuple(spans)], 1).astype(np.uint8))
     image.SetSpacing([float(x) for x in (scene.spacing_kji / radii)[::-1]])
-    distance = SimpleITK.GetArrayViewFromImage(
-        SimpleITK.SignedMaurerDistanceMap(
-            image, insideIsPositive=True, squaredDistance=False, useImageSpacing=True
-        )
-    )[1:-1, 1:-1, 1:-1]
+    map_of_distances = SimpleITK.SignedMaurerDistanceMap(
+        image, insideIsPositive=True, squaredDistance=False, useImageSpacing=True
+    )
+    # a view does not keep its image alive
+    distance = SimpleITK.GetArrayViewFromImage(map_of_distances)[1:-1, 1:-1, 1:-1]
     fits = np.argwhere(distance >= 1.0) + np.array([span.start for span in spans], dtype=np.intp)
     if not len(fits):
         return None
