@@ -16,6 +16,7 @@ EVERYTHING = Augmentation(
     scale_probability=1.0,
     shift=0.1,
     shift_probability=1.0,
+    displacement=0.2,
 )
 
 
@@ -120,3 +121,30 @@ def test_impossible_slices_and_recipes_are_refused() -> None:
         Augmentation(rotate_probability=1.5)
     with pytest.raises(ValueError, match="negative"):
         Augmentation(scale=-1)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_displaced_pictures_repeat_their_edges_and_take_their_labels_along(seed: int) -> None:
+    voxels = noise((3, 64, 40))
+    changed, moved = augment(voxels, Augmentation.displaced(), np.random.default_rng(seed))
+    down, right = moved.displacement
+    assert moved == Moved(3, displacement=(down, right))
+    assert abs(down) <= 3
+    assert abs(right) <= 2
+    rows = [min(max(row - down, 0), 63) for row in range(64)]
+    columns = [min(max(column - right, 0), 39) for column in range(40)]
+    assert np.array_equal(changed, voxels[:, rows][:, :, columns])
+    assert np.array_equal(moved.apply(voxels), changed)
+    assert moved.map_slices((0, 2)) == (0, 2)
+
+
+def test_pictures_are_displaced_to_all_sides() -> None:
+    rng = np.random.default_rng(1)
+    some = noise((1, 64, 64))
+    drawn = [augment(some, Augmentation.displaced(), rng)[1].displacement for _ in range(300)]
+    assert {rows for rows, _ in drawn} == {columns for _, columns in drawn} == set(range(-3, 4))
+
+
+def test_a_displacement_is_a_share() -> None:
+    with pytest.raises(ValueError, match="share"):
+        Augmentation(displacement=3)

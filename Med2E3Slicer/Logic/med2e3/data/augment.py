@@ -2,12 +2,13 @@
 
 Knows arrays of shape (slices, rows, columns) and a random generator.  Knows nothing of questions:
 rotations and flips contradict answers about left and right, above and below, and planes (see
-docs/training-data.md); :meth:`Augmentation.intensity` keeps the anatomy as it is.
+docs/training-data.md); :meth:`Augmentation.intensity` and :meth:`Augmentation.displaced` keep the
+anatomy as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
@@ -30,6 +31,8 @@ class Augmentation:
         scale_probability: of that.
         shift: u uniform in [-shift, shift] is added to all values.
         shift_probability: of that.
+        displacement: pictures are moved along rows and along columns by up to this share of their
+            size, each by itself; what lies at their edge is repeated.
 
     Values are not clipped to 0..1 afterwards, since the published recipe does not do it.
 
@@ -43,6 +46,7 @@ class Augmentation:
     scale_probability: float = 0.0
     shift: float = 0.0
     shift_probability: float = 0.0
+    displacement: float = 0.0
 
     def __post_init__(self) -> None:
         chances = (
@@ -53,8 +57,8 @@ class Augmentation:
         )
         if len(self.flip_probability) != 3 or not all(0 <= chance <= 1 for chance in chances):
             raise ValueError("a probability lies between 0 and 1; flips need three")
-        if self.scale < 0 or self.shift < 0:
-            raise ValueError("a range of scale or shift is not negative")
+        if self.scale < 0 or self.shift < 0 or not 0 <= self.displacement < 1:
+            raise ValueError("a range of scale or shift is not negative, a displacement is a share")
 
     @classmethod
     def published(cls) -> Self:
@@ -74,6 +78,11 @@ class Augmentation:
         return cls(scale=0.1, scale_probability=0.5, shift=0.1, shift_probability=0.5)
 
     @classmethod
+    def displaced(cls) -> Self:
+        """Return a displacement that answers can bear: no farther than levels are told exactly."""
+        return cls(displacement=0.05)
+
+    @classmethod
     def none(cls) -> Self:
         """Return what changes nothing."""
         return cls()
@@ -89,6 +98,8 @@ class Moved:
         flips: whether slices, rows and columns were mirrored, after the turn.
         scale: values were multiplied by it.
         shift: and then this was added.
+        displacement: by how many voxels the pictures were moved towards higher rows and columns,
+            after turn and mirroring.
     """
 
     slice_count: int
@@ -96,14 +107,20 @@ class Moved:
     flips: tuple[bool, bool, bool] = (False, False, False)
     scale: float = 1.0
     shift: float = 0.0
+    displacement: tuple[int, int] = (0, 0)
 
     def apply(self, array: npt.NDArray[_Scalar]) -> npt.NDArray[_Scalar]:
-        """Move an array of the volume's shape, such as its labels, in the same way (a view).
+        """Move an array of the volume's shape, such as its labels, in the same way.
 
-        Values are not changed.
+        Values are not changed; a view where nothing is displaced.
         """
         turned = np.rot90(array, self.quarter_turns, axes=(1, 2))
-        return turned[tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)]
+        mirrored = turned[tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)]
+        for axis, steps in enumerate(self.displacement, 1):
+            if steps:
+                count = mirrored.shape[axis]
+                mirrored = mirrored.take(np.clip(np.arange(count) - steps, 0, count - 1), axis)
+        return mirrored
 
     def slice_at(self, index: int) -> int:
         """Where the slice that was at ``index`` is now.
@@ -143,7 +160,7 @@ def augment(
     Raises:
         ValueError: for a turn by 90 degrees of slices that are not square.
     """
-    moved = _draw(voxels.shape[0], augmentation, rng)
+    moved = _draw(voxels.shape, augmentation, rng)
     if moved.quarter_turns % 2 and voxels.shape[1] != voxels.shape[2]:
         raise ValueError("only square slices can be turned by 90 degrees")
     result = np.array(moved.apply(voxels), dtype=np.float32, order="C")
@@ -154,10 +171,10 @@ def augment(
     return result, moved
 
 
-def _draw(slice_count: int, augmentation: Augmentation, rng: np.random.Generator) -> Moved:
+def _draw(shape: Sequence[int], augmentation: Augmentation, rng: np.random.Generator) -> Moved:
     chances: npt.NDArray[np.float64] = rng.random(6)
     turns = int(rng.integers(1, 4))
-    factor, offset = (float(x) for x in rng.uniform(-1.0, 1.0, 2))
+    factor, offset, down, right = (float(x) for x in rng.uniform(-1.0, 1.0, 4))
     happens = [
         bool(chance < probability)
         for chance, probability in zip(
@@ -171,10 +188,13 @@ def _draw(slice_count: int, augmentation: Augmentation, rng: np.random.Generator
             strict=True,
         )
     ]
+    slice_count, rows, columns = shape
+    farthest = augmentation.displacement
     return Moved(
         slice_count,
         quarter_turns=turns if happens[0] else 0,
         flips=(happens[1], happens[2], happens[3]),
         scale=1.0 + augmentation.scale * factor if happens[4] else 1.0,
         shift=augmentation.shift * offset if happens[5] else 0.0,
+        displacement=(round(down * farthest * rows), round(right * farthest * columns)),
     )

@@ -23,6 +23,7 @@ _AUGMENTATIONS = {
     "none": Augmentation.none,
     "published": Augmentation.published,
     "intensity": Augmentation.intensity,
+    "displaced": Augmentation.displaced,
 }
 
 

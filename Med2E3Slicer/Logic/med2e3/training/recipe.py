@@ -39,7 +39,7 @@ PARTS = (
 )
 TASKS = ("report", "open_vqa", "closed_vqa")
 READS = ("reports", "labels")
-AUGMENTATIONS = ("none", "published", "intensity")
+AUGMENTATIONS = ("none", "published", "intensity", "displaced")
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ class StageData:
             the volume is encoded once for all of them.
         topic_weights: how often a topic is drawn, relative to 1 (with ``questions_per_volume``).
         task_weights: the same for tasks; both factors count.
-        augmentation: ``none``, ``published`` (rotations, flips, intensity) or ``intensity``.
+        augmentation: ``none``, ``published`` (rotations, flips, intensity), ``intensity`` or
+            ``displaced`` (pictures moved by a few pixels).
         limit: only that many volumes, for a trial.
     """
 
