@@ -20,6 +20,7 @@ from transformers.utils import logging as transformers_logging
 from med2e3.atomic import write_text
 from med2e3.data.store import VolumeStore
 from med2e3.errors import InputError
+from med2e3.training.allocation import keep_freed_memory
 from med2e3.training.card import write_card
 from med2e3.training.measuring import evaluate_model
 from med2e3.training.recipe import Recipe, Stage
@@ -56,6 +57,8 @@ def train(
     """
     if recipe.threads and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(recipe.threads)
+    if not torch.accelerator.is_available():
+        keep_freed_memory()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     set_seed(recipe.seed)
