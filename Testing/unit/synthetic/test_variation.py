@@ -114,18 +114,27 @@ def test_only_chests_have_arms_and_the_same_chance_gives_the_same_scene() -> Non
 
 def test_withheld_scans_are_measured_on_as_they_are() -> None:
     counts = {"phantoms": 2, "composites": 1, "real": 1, "test_phantoms": 1, "test_real": 4}
-    varied = {job.key: job.varied for job in dataset._jobs(counts, 0, True)}
+    varied = {job.key: job.varied for job in dataset._jobs(counts, 0, dataset.KINDS)}
     assert {key for key, value in varied.items() if not value} == {
         f"test-real/real-0000{i}" for i in range(4)
     }
-    assert not any(job.varied for job in dataset._jobs(counts, 0, False))
+    assert not any(job.varied for job in dataset._jobs(counts, 0, ()))
+
+
+def test_kinds_are_varied_by_name_for_training_and_tests_alike(tmp_path: Path) -> None:
+    counts = {"phantoms": 1, "composites": 1, "test_phantoms": 1, "test_composites": 1}
+    varied = {job.key for job in dataset._jobs(counts, 0, ["composites"]) if job.varied}
+    assert varied == {"train/composite-00000", "test-composite/composite-00000"}
+    with pytest.raises(InputError, match="composite") as refused:
+        dataset.synthesize(tmp_path / "no", phantoms=1, varied=["composite"])
+    assert "composites" in str(refused.value.hint)
 
 
 def test_a_varied_data_set_is_another_one(tmp_path: Path) -> None:
     plain = dataset.synthesize(tmp_path / "plain", phantoms=6, seed=2)
-    varied = dataset.synthesize(tmp_path / "varied", phantoms=6, seed=2, varied=True)
+    varied = dataset.synthesize(tmp_path / "varied", phantoms=6, seed=2, varied=["phantoms"])
     differ = [not np.array_equal(plain.voxels(key), varied.voxels(key)) for key in plain.entries]
     assert sum(differ) >= 4
     assert all((varied.labels(key) > 0).any() for key in varied.entries)
     with pytest.raises(InputError, match="made otherwise"):
-        dataset.synthesize(tmp_path / "plain", phantoms=6, seed=2, varied=True)
+        dataset.synthesize(tmp_path / "plain", phantoms=6, seed=2, varied=["phantoms"])

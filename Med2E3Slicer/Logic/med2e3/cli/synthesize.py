@@ -29,8 +29,13 @@ def synthesize(
     ] = "32,64,64",
     seed: Annotated[int, typer.Option(metavar="N", help="The same seed gives the same data.")] = 0,
     varied: Annotated[
-        bool, typer.Option("--varied", help="Bent, framed, cut, with arms and table, by chance.")
-    ] = False,
+        list[str] | None,
+        typer.Option(
+            metavar="KIND",
+            help="Bent, framed, cut, with arms and table, by chance: phantoms, composites or real. "
+            "Can be given more than once.",
+        ),
+    ] = None,
     processes: Annotated[int, typer.Option(metavar="N", min=1, help="Made at a time.")] = 1,
     shared: Annotated[
         Path | None,
@@ -55,7 +60,7 @@ def synthesize(
         test_real=test_real,
         size=[int(part) for part in parts],
         seed=seed,
-        varied=varied,
+        varied=varied or (),
         processes=processes,
         shared=shared,
     )

@@ -21,7 +21,7 @@ import numpy as np
 from med2e3.atomic import write_text
 from med2e3.data.sample import Sample, write_samples
 from med2e3.data.store import VolumeEntry, VolumeStore
-from med2e3.errors import Med2E3Error
+from med2e3.errors import InputError, Med2E3Error
 from med2e3.synthetic.anatomy import LABELS, REGIONS
 from med2e3.synthetic.composites import make_composite, read_slices, slices_of_split
 from med2e3.synthetic.lesions import insert_lesion
@@ -43,6 +43,8 @@ PLANES = ("axial", "coronal", "sagittal")
 _WINDOW, _MOVED = (40.0, 400.0), (20.0, 80.0)
 #: scenes that are tried until a lesion finds room
 _TRIES = 200
+#: of volumes, as their counts are called
+KINDS = ("phantoms", "composites", "real")
 _PARTS = "parts"
 #: names the folder with real CT volumes
 SHARED_VARIABLE = "MED2E3_SHARED"
@@ -74,7 +76,7 @@ def synthesize(
     test_real: int = 0,
     size: Sequence[int] = (32, 64, 64),
     seed: int = 0,
-    varied: bool = False,
+    varied: Sequence[str] = (),
     processes: int = 1,
     shared: Path | None = None,
 ) -> VolumeStore:
@@ -87,15 +89,22 @@ def synthesize(
             ``test-composite`` and ``test-real``.
         size: (slices, rows, columns) of the model.
         seed: of everything.
-        varied: everything but the withheld scans differs as scans do
-            (:mod:`med2e3.synthetic.variation`).
+        varied: of :data:`KINDS`, what differs as scans do (:mod:`med2e3.synthetic.variation`); the
+            withheld scans (``test_real``) never do.
         processes: made at the same time.
         shared: folder with ``labels`` and ``volumes``; by default the variable MED2E3_SHARED or
             ``../shared`` beside the checkout.  Without it there are phantoms only.
 
     Raises:
-        InputError: when the folder holds other data, or cannot be written.
+        InputError: when the folder holds other data, or cannot be written, and for a kind that
+            there is not.
     """
+    unknown = sorted({*varied} - {*KINDS})
+    if unknown:
+        raise InputError(
+            f"{unknown[0]!r} is no kind of volumes that could be varied.",
+            hint="There are " + ", ".join(KINDS) + ".",
+        )
     shared = shared or _shared_folder()
     has_real = shared is not None and is_there(shared)
     has_slices = shared is not None and bool(read_slices(shared))
@@ -114,7 +123,7 @@ def synthesize(
         made_by="med2e3 data synthesize",
         seed=seed,
         volumes=counts,
-        varied=varied,
+        varied=sorted(varied),
     )
     (folder / _PARTS).mkdir(exist_ok=True)
     jobs = _jobs(counts, seed, varied)
@@ -137,7 +146,7 @@ def _shared_folder() -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _jobs(counts: dict[str, int], seed: int, varied: bool) -> list[_Job]:
+def _jobs(counts: dict[str, int], seed: int, varied: Sequence[str]) -> list[_Job]:
     """Planes, scans, lesion or none, and regions take turns, so that all combinations are there."""
     jobs = []
     for name, count in counts.items():
@@ -155,7 +164,7 @@ def _jobs(counts: dict[str, int], seed: int, varied: bool) -> list[_Job]:
                     plane=PLANES[i // len(scans) % len(PLANES)],
                     lesion=i // (len(scans) * len(PLANES)) % 2 == 0,
                     region=REGIONS[i // (2 * len(PLANES)) % len(REGIONS)],
-                    varied=varied and name != "test_real",
+                    varied=name.removeprefix("test_") in varied and name != "test_real",
                 )
             )
     return jobs
