@@ -28,6 +28,7 @@ def centers(**environment: str) -> str:
 
 
 def test_the_distances_are_read_while_they_are_there() -> None:
+    usual = centers()
     # glibc writes over what is freed; or gives it back at once, and reading it ends the process
-    assert centers(MALLOC_PERTURB_="85", MALLOC_MMAP_THRESHOLD_=str(2**25)) == centers()
-    assert centers(MALLOC_MMAP_THRESHOLD_="4096") == centers()
+    assert centers(MALLOC_PERTURB_="85", MALLOC_MMAP_THRESHOLD_=str(2**25)) == usual
+    assert centers(MALLOC_MMAP_THRESHOLD_="4096") == usual
