@@ -125,9 +125,11 @@ def test_kinds_are_varied_by_name_for_training_and_tests_alike(tmp_path: Path) -
     counts = {"phantoms": 1, "composites": 1, "test_phantoms": 1, "test_composites": 1}
     varied = {job.key for job in dataset._jobs(counts, 0, ["composites"]) if job.varied}
     assert varied == {"train/composite-00000", "test-composite/composite-00000"}
-    with pytest.raises(InputError, match="composite") as refused:
-        dataset.synthesize(tmp_path / "no", phantoms=1, varied=["composite"])
-    assert "composites" in str(refused.value.hint)
+    for wrong in (["phantoms", "composite"], "phantoms", True):  # a recipe is not checked for types
+        with pytest.raises(InputError, match="kinds of volumes") as refused:
+            dataset.synthesize(tmp_path / "no", phantoms=1, varied=wrong)  # type: ignore[arg-type]
+        assert "composites" in str(refused.value.hint)
+    assert not (tmp_path / "no").exists()
 
 
 def test_a_varied_data_set_is_another_one(tmp_path: Path) -> None:

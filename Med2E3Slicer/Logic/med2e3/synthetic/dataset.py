@@ -99,11 +99,12 @@ def synthesize(
         InputError: when the folder holds other data, or cannot be written, and for a kind that
             there is not.
     """
-    unknown = sorted({*varied} - {*KINDS})
+    listed = isinstance(varied, Sequence) and not isinstance(varied, str)
+    unknown = [name for name in varied if name not in KINDS] if listed else [varied]
     if unknown:
         raise InputError(
-            f"{unknown[0]!r} is no kind of volumes that could be varied.",
-            hint="There are " + ", ".join(KINDS) + ".",
+            f"{unknown[0]!r} does not list kinds of volumes that could be varied.",
+            hint="Give a list of some of these: " + ", ".join(KINDS) + ".",
         )
     shared = shared or _shared_folder()
     has_real = shared is not None and is_there(shared)
