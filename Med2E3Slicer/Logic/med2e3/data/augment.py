@@ -79,7 +79,7 @@ class Augmentation:
 
     @classmethod
     def displaced(cls) -> Self:
-        """Return a displacement that answers can bear: no farther than levels are told exactly."""
+        """Return a displacement that sides and levels bear: less than made data leave untold."""
         return cls(displacement=0.05)
 
     @classmethod
