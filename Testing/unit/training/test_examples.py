@@ -10,7 +10,7 @@ import pytest
 from med2e3.data import VolumeStore
 from med2e3.errors import InputError
 from med2e3.training.examples import Examples
-from med2e3.training.recipe import StageData
+from med2e3.training.recipe import AUGMENTATIONS, StageData
 
 DATA = StageData(augmentation="none", questions_per_volume=2)
 
@@ -53,6 +53,14 @@ def test_labels_and_slices_follow_the_flips(tiny_store: VolumeStore) -> None:
         original = tiny_store.labels(key)
         moved += original is not None and not np.array_equal(original, example.labels)
     assert moved > 0, "the published augmentation moved nothing"
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_every_augmentation_that_a_recipe_may_name_is_there(
+    tiny_store: VolumeStore, name: str
+) -> None:
+    examples = Examples(tiny_store, replace(DATA, augmentation=name), epochs=1, seed=0)
+    assert examples[0].voxels.shape == tiny_store.voxels(examples[0].samples[0].volume).shape
 
 
 def test_topics_are_drawn_by_weight(tiny_store: VolumeStore) -> None:

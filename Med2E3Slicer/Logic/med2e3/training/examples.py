@@ -19,13 +19,6 @@ from med2e3.data.store import VolumeStore
 from med2e3.errors import InputError
 from med2e3.training.recipe import StageData
 
-_AUGMENTATIONS = {
-    "none": Augmentation.none,
-    "published": Augmentation.published,
-    "intensity": Augmentation.intensity,
-    "displaced": Augmentation.displaced,
-}
-
 
 @dataclass(frozen=True)
 class Example:
@@ -71,7 +64,7 @@ class Examples:
         self.data = data
         self.seed = seed
         self.epochs = epochs
-        self.augmentation = _AUGMENTATIONS[data.augmentation]()
+        self.augmentation: Augmentation = getattr(Augmentation, data.augmentation)()
         groups = _groups(store, data, with_labels)
         self.groups = [group for group in groups if self._weights(group).any()]
         if not self.groups:
