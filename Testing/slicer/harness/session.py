@@ -19,7 +19,7 @@ from PySide6 import QtCore, QtTest
 
 from .palette import palette
 from .pythonqt.dialogs import DIALOGS
-from .pythonqt.problems import PROBLEMS
+from .pythonqt.problems import PROBLEMS, record_uncaught
 
 SCREENSHOTS = Path(__file__).resolve().parents[1] / "screenshots"
 Qt = QtCore.Qt
@@ -61,6 +61,7 @@ class Session:
     def begin(self, test: str) -> None:
         """Prepare for a test: an empty scene, four views, nothing pending."""
         self._test = test
+        record_uncaught()  # a command line that another test ran takes the hook for itself
         self.app.processEvents()
         PROBLEMS.take()
         self._empty_scene()
